@@ -10,4 +10,6 @@
 pub mod config;
 pub mod environment;
 pub mod event;
+pub mod metrics;
+mod node;
 pub mod store;

@@ -1,0 +1,4 @@
+//! One node.
+mod continuity;
+mod holes;
+mod sse;

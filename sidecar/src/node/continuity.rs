@@ -94,9 +94,9 @@ impl Continuity {
         self.last.map_or(0, |last| last.run)
     }
 
-    /// The id of the last message that was taken.
-    pub fn last_id(&self) -> Option<u32> {
-        self.last.map(|last| last.id)
+    /// The id and the fingerprint of the last message that was taken.
+    pub fn last(&self) -> Option<(u32, Identity)> {
+        self.last.map(|last| (last.id, last.fingerprint))
     }
 
     /// A message came.

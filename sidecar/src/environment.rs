@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::Storage;
+use crate::store::sqlite::Sqlite;
 use crate::store::{OpenError, Store};
 
 /// What a run reaches the outside world by.
@@ -50,6 +51,51 @@ pub trait Listener: Send + 'static {
     /// # Errors
     /// If the operating system does not tell.
     fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// The network and the clock of the operating system, and a database.
+#[derive(Debug, Clone)]
+pub struct RealEnvironment;
+
+impl Environment for RealEnvironment {
+    type Io = TcpStream;
+    type Listener = TcpListener;
+    type Store = Sqlite;
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that dials")]
+    async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let io = TcpStream::connect((host, port)).await?;
+        io.set_nodelay(true)?;
+        Ok(io)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that binds")]
+    async fn bind(&self, address: IpAddr, port: u16) -> io::Result<TcpListener> {
+        TcpListener::bind((address, port)).await
+    }
+
+    async fn open_store(&self, storage: &Storage) -> Result<Sqlite, OpenError> {
+        Sqlite::open(storage).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+impl Listener for TcpListener {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (io, peer) = Self::accept(self).await?;
+        io.set_nodelay(true)?;
+        Ok((io, peer))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
+    }
 }
 
 /// Milliseconds since the Unix epoch, 0 before it.

@@ -7,9 +7,18 @@
 //!                     \-> rest
 //! ```
 
+mod admin;
 pub mod config;
 pub mod environment;
 pub mod event;
+mod hub;
+mod ingest;
 pub mod metrics;
 mod node;
+mod rest;
+pub mod run;
+mod serve;
 pub mod store;
+mod stream;
+
+pub use run::{Outcome, run};

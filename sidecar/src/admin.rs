@@ -68,10 +68,10 @@ struct ReadyNode {
 async fn ready(State(health): State<Arc<Health>>) -> Response {
     let store = if health.metrics.store_failing.get() == 0 { "writable" } else { "failing" };
     let connected = health.nodes.iter().any(|(_, state)| *state.borrow() == NodeState::Connected);
-    let nodes = health.nodes.iter().map(|(node, state)| ReadyNode {
-        node: node.to_string(),
-        state: state.borrow().name(),
-    });
+    let nodes = health
+        .nodes
+        .iter()
+        .map(|(node, state)| ReadyNode { node: node.to_string(), state: state.borrow().name() });
     let ready = connected && store == "writable";
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Ready { ready, store, nodes: nodes.collect() })).into_response()

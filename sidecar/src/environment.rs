@@ -7,12 +7,13 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::config::Storage;
+use crate::config::{Database, Storage};
 use crate::store::sqlite::Sqlite;
 use crate::store::{OpenError, Store};
 
@@ -36,6 +37,9 @@ pub trait Environment: Clone + Send + Sync + 'static {
 
     /// The wall clock.
     fn now(&self) -> SystemTime;
+
+    /// All ports are open: each server by its section in the configuration, and where it listens.
+    fn ready(&self, ports: &[(&'static str, SocketAddr)]);
 }
 
 /// A bound port.
@@ -54,8 +58,20 @@ pub trait Listener: Send + 'static {
 }
 
 /// The network and the clock of the operating system, and a database.
-#[derive(Debug, Clone)]
-pub struct RealEnvironment;
+#[derive(Clone, Default)]
+pub struct RealEnvironment {
+    ready: Option<Ready>,
+}
+
+/// What is told once all ports are open.
+type Ready = Arc<dyn Fn(&[(&'static str, SocketAddr)]) + Send + Sync>;
+
+impl RealEnvironment {
+    /// Calls `ready` once all ports are open.
+    pub fn telling(ready: impl Fn(&[(&'static str, SocketAddr)]) + Send + Sync + 'static) -> Self {
+        Self { ready: Some(Arc::new(ready)) }
+    }
+}
 
 impl Environment for RealEnvironment {
     type Io = TcpStream;
@@ -75,12 +91,25 @@ impl Environment for RealEnvironment {
     }
 
     async fn open_store(&self, storage: &Storage) -> Result<Sqlite, OpenError> {
-        Sqlite::open(storage).await
+        match &storage.database {
+            Database::Sqlite(config) => Sqlite::open(&storage.path, config).await,
+            Database::Postgres(_) => Err(OpenError::Refused(
+                "PostgreSQL is not supported by this version yet: use [storage.sqlite_config], and unset the \
+                 variables SIDECAR_POSTGRES_*"
+                    .to_owned(),
+            )),
+        }
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     fn now(&self) -> SystemTime {
         SystemTime::now()
+    }
+
+    fn ready(&self, ports: &[(&'static str, SocketAddr)]) {
+        if let Some(ready) = &self.ready {
+            ready(ports);
+        }
     }
 }
 

@@ -277,7 +277,8 @@ mod tests {
         hub.publish(vec![entry(1, Channel::Main, 1)], None);
         assert!(main.has_changed().expect("open") && !sigs.has_changed().expect("open"));
         main.mark_unchanged();
-        let version = Announcement::new(ApiVersion::new("{\"ApiVersion\":\"1.5.8\"}", "1.5.8").expect("valid"));
+        let version =
+            Announcement::new(ApiVersion::new("{\"ApiVersion\":\"1.5.8\"}", "1.5.8").expect("valid"));
         hub.publish(vec![], Some(Arc::new(version)));
         assert!(main.has_changed().expect("open") && sigs.has_changed().expect("open"));
         sigs.mark_unchanged();

@@ -8,11 +8,15 @@
 //! ```
 
 mod admin;
+pub mod command;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod environment;
 pub mod event;
 mod hub;
 mod ingest;
+pub mod logging;
 pub mod metrics;
 mod node;
 mod rest;

@@ -82,7 +82,8 @@ pub async fn run<E: Environment>(
     let version = state.in_force.as_ref().map(|in_force| in_force.version.clone());
     let hub = Arc::new(Hub::new(config.event_stream_server.buffer_length, state.head, version));
     let (nodes, states, deliveries) = nodes(&config, &environment, &metrics, &state);
-    let parts = Parts { store: store.clone(), hub: hub.clone(), metrics: metrics.clone(), states: states.clone() };
+    let parts =
+        Parts { store: store.clone(), hub: hub.clone(), metrics: metrics.clone(), states: states.clone() };
     let servers = Servers::bind(&config, &environment, &parts).await?;
     let ingest = Ingest::new(environment, store.clone(), hub.clone(), metrics, &state);
 
@@ -172,7 +173,7 @@ impl<L: Listener> Servers<L> {
             let health = Health::new(parts.states.clone(), parts.metrics.clone());
             servers.push((admin::server(config, health), (config.limits.address, config.limits.port)));
         }
-        let mut bound = Vec::new();
+        let (mut bound, mut ports) = (Vec::new(), Vec::new());
         for (server, (address, port)) in servers {
             let name = server.name;
             let listener = environment.bind(address, port).await.with_context(|| {
@@ -183,8 +184,10 @@ impl<L: Listener> Servers<L> {
             })?;
             let address = listener.local_addr().context("cannot tell the address of a bound port")?;
             info!(server = name, %address, "listening");
+            ports.push((name, address));
             bound.push((server, listener));
         }
+        environment.ready(&ports);
         Ok(Self { servers: bound })
     }
 }

@@ -50,7 +50,13 @@ pub struct Ingest<E: Environment> {
 
 impl<E: Environment> Ingest<E> {
     /// Goes on from what earlier runs left.
-    pub fn new(environment: E, store: Arc<E::Store>, hub: Arc<Hub>, metrics: Arc<Metrics>, state: &State) -> Self {
+    pub fn new(
+        environment: E,
+        store: Arc<E::Store>,
+        hub: Arc<Hub>,
+        metrics: Arc<Metrics>,
+        state: &State,
+    ) -> Self {
         metrics.head.set(state.head);
         Self {
             environment,
@@ -187,7 +193,12 @@ impl<E: Environment> Ingest<E> {
         self.publish(batch, &appended, tries > 0).await
     }
 
-    async fn publish(&mut self, batch: Batch, appended: &[Appended], retried: bool) -> Result<(), StoreError> {
+    async fn publish(
+        &mut self,
+        batch: Batch,
+        appended: &[Appended],
+        retried: bool,
+    ) -> Result<(), StoreError> {
         self.metrics.events_saved(appended.len());
         if let Some(in_force) = &batch.in_force {
             self.announcement = Some(Arc::new(Announcement::new(in_force.version.clone())));

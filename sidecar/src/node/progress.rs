@@ -114,7 +114,12 @@ impl Progress {
         let (payload, id) = match message {
             Decoded::Oversized { len, id } => {
                 self.metrics.received(filter, *len);
-                self.skipped(filter, *id, "oversized", &format!("{len} bytes are more than max_event_size_in_bytes"));
+                self.skipped(
+                    filter,
+                    *id,
+                    "oversized",
+                    &format!("{len} bytes are more than max_event_size_in_bytes"),
+                );
                 // To ask again would bring the same.
                 if let Some(id) = *id {
                     self.holes.see(id, Instant::now());
@@ -245,7 +250,8 @@ mod tests {
         progress.begin(Filter::Main, false);
         progress.take(Filter::Main, &mut vec![message(Some(7), &step(1))]);
         progress.begin(Filter::Main, false);
-        let taken = progress.take(Filter::Main, &mut vec![message(Some(9), &step(2)), message(Some(10), &step(3))]);
+        let taken =
+            progress.take(Filter::Main, &mut vec![message(Some(9), &step(2)), message(Some(10), &step(3))]);
         assert!(taken.ask_everything && taken.events.is_empty());
         progress.begin(Filter::Main, true);
         let taken = progress.take(Filter::Main, &mut vec![message(Some(9), &step(2))]);
@@ -270,7 +276,8 @@ mod tests {
     fn a_message_that_is_no_event_is_skipped_and_its_id_stays_missing() {
         let mut progress = progress(&[]);
         progress.begin(Filter::Main, false);
-        let bad = vec![message(Some(1), &step(1)), message(Some(2), "{\"Step\":{"), message(Some(3), &step(3))];
+        let bad =
+            vec![message(Some(1), &step(1)), message(Some(2), "{\"Step\":{"), message(Some(3), &step(3))];
         let taken = progress.take(Filter::Main, &mut { bad });
         assert_eq!(taken.events.len(), 2);
         assert_eq!(taken.cursor.map(|cursor| cursor.resume), Some(2));

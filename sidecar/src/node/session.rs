@@ -284,15 +284,21 @@ async fn check_status<E: Environment>(
     let limit = connection.connection_timeout;
     let status = timeout(limit, Status::get(environment, connection))
         .await
-        .map_err(|_| OpenError::Lost(format!("the node's status cannot be read: no answer within {limit:?}")))?
-        .map_err(|error| OpenError::Lost(format!("the node's status cannot be read: {}", chain_of(&error))))?;
+        .map_err(|_| {
+            OpenError::Lost(format!("the node's status cannot be read: no answer within {limit:?}"))
+        })?
+        .map_err(|error| {
+            OpenError::Lost(format!("the node's status cannot be read: {}", chain_of(&error)))
+        })?;
     if let Some(why) = status.incompatibility() {
         return Err(OpenError::Incompatible(why));
     }
     let ours = chain.get_or_init(|| status.chain().clone());
     if ours != status.chain() {
         let theirs = status.chain();
-        return Err(OpenError::Incompatible(format!("it is of the chain {theirs:?}, and the log is of {ours:?}")));
+        return Err(OpenError::Incompatible(format!(
+            "it is of the chain {theirs:?}, and the log is of {ours:?}"
+        )));
     }
     Ok(())
 }

@@ -52,9 +52,10 @@ impl Status {
             Some(version) if version < OLDEST => {
                 Some(format!("its version is {}, and must be at least 1.5.2", self.build_version))
             }
-            Some(version) if version >= NEXT_GENERATION => {
-                Some(format!("its version is {}, and versions from 2.0.0 on are not supported yet", self.build_version))
-            }
+            Some(version) if version >= NEXT_GENERATION => Some(format!(
+                "its version is {}, and versions from 2.0.0 on are not supported yet",
+                self.build_version
+            )),
             Some(_) => None,
         }
     }
@@ -76,7 +77,10 @@ mod tests {
         check("1.5.2", None);
         check("1.6.0", None);
         check("1.4.15-abc", Some("its version is 1.4.15-abc, and must be at least 1.5.2"));
-        check("2.0.0-rc7", Some("its version is 2.0.0-rc7, and versions from 2.0.0 on are not supported yet"));
+        check(
+            "2.0.0-rc7",
+            Some("its version is 2.0.0-rc7, and versions from 2.0.0 on are not supported yet"),
+        );
         check("unknown", Some("its build_version \"unknown\" is no version"));
     }
 

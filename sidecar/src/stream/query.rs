@@ -28,7 +28,8 @@ impl Start {
     /// A `Last-Event-ID` that is no number counts as absent.
     fn after_last(headers: &HeaderMap) -> Self {
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-        last.and_then(|last| number(last.trim())).map_or(Self::Live, |last| Self::From(last.saturating_add(1)))
+        last.and_then(|last| number(last.trim()))
+            .map_or(Self::Live, |last| Self::From(last.saturating_add(1)))
     }
 }
 
@@ -63,7 +64,8 @@ mod tests {
         check(Some("start_from=4294967296"), None, Some(Start::From(4_294_967_296)));
         check(Some("start_from=395&start_from=396"), None, Some(Start::From(396)));
         check(Some("start_from=%2B1"), None, Some(Start::From(1)));
-        for wrong in ["start_from", "start_from=", "start_from=abc", "start_from=-1", "start_from=+1", "x=1"] {
+        for wrong in ["start_from", "start_from=", "start_from=abc", "start_from=-1", "start_from=+1", "x=1"]
+        {
             check(Some(wrong), None, None);
         }
         check(Some("start_from=1&x=1"), None, None);

@@ -167,11 +167,12 @@ impl<S: Store> Subscriber<S> {
                 }
                 Position::AtHead { version } => {
                     if let Some(version) = version {
-                        self.tell(Told { version: version.version.clone(), message: version.message.clone() });
+                        self.tell(Told {
+                            version: version.version.clone(),
+                            message: version.message.clone(),
+                        });
                     }
-                    if self.ready.is_empty()
-                        && timeout(KEEP_ALIVE, self.watch.changed()).await.is_err()
-                    {
+                    if self.ready.is_empty() && timeout(KEEP_ALIVE, self.watch.changed()).await.is_err() {
                         return Some(ALIVE);
                     }
                 }
@@ -283,7 +284,8 @@ impl Held {
     }
 
     fn from_store(entry: Entry) -> Self {
-        let told = |version: ApiVersion| Told { message: Announcement::new(version.clone()).message, version };
+        let told =
+            |version: ApiVersion| Told { message: Announcement::new(version.clone()).message, version };
         Self {
             id: entry.id,
             version: entry.version.map(told),

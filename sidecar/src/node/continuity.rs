@@ -5,7 +5,7 @@
 //! saved only by an orderly stop, so after a crash ids go backwards and name other events; there is no gap signal).
 //! Then the node is asked for everything it has, and the identity of the events removes what is known.
 
-use crate::event::{Cursor, Identity, Kind};
+use crate::event::{Cursor, Identity};
 
 /// Ids are compared modulo 2^32: `a` is before `b` if it is less than half the circle behind it.
 pub fn is_before(a: u32, b: u32) -> bool {
@@ -47,7 +47,6 @@ struct Seen {
     id: u32,
     fingerprint: Identity,
     run: u32,
-    is_shutdown: bool,
 }
 
 /// How far one filter was seen, and whether the present connection goes on from there.
@@ -56,6 +55,8 @@ pub struct Continuity {
     last: Option<Seen>,
     /// What was seen last before the counter is thought to have been reset; it may prove that it was not.
     doubted: Option<Seen>,
+    /// The node was seen to count from below what was asked for: its counter was reset without a doubt.
+    refuted: bool,
     ask: Ask,
     proved: bool,
 }
@@ -63,13 +64,9 @@ pub struct Continuity {
 impl Continuity {
     /// Goes on from a cursor, or from nothing.
     pub fn new(cursor: Option<&Cursor>) -> Self {
-        let last = cursor.map(|cursor| Seen {
-            id: cursor.id,
-            fingerprint: cursor.fingerprint,
-            run: cursor.run,
-            is_shutdown: cursor.fingerprint == Identity::of(Kind::Shutdown, &[""]),
-        });
-        Self { last, doubted: None, ask: Ask::Everything(0), proved: false }
+        let last =
+            cursor.map(|cursor| Seen { id: cursor.id, fingerprint: cursor.fingerprint, run: cursor.run });
+        Self { last, doubted: None, refuted: false, ask: Ask::Everything(0), proved: false }
     }
 
     /// A new connection: what to ask it for. `resume` is the earliest id that is wanted.
@@ -77,8 +74,7 @@ impl Continuity {
         self.proved = false;
         self.doubted = None;
         self.ask = match (self.last, resume) {
-            // After its Shutdown a node has another process, and an empty ring.
-            (Some(last), Some(resume)) if !everything && !last.is_shutdown => Ask::From(resume),
+            (Some(_), Some(resume)) if !everything => Ask::From(resume),
             (last, _) => Ask::Everything(everything_from(last.map_or(0, |last| last.id))),
         };
         self.ask
@@ -100,10 +96,10 @@ impl Continuity {
     }
 
     /// A message came.
-    pub fn observe(&mut self, id: u32, fingerprint: Identity, is_shutdown: bool) -> Verdict {
+    pub fn observe(&mut self, id: u32, fingerprint: Identity) -> Verdict {
         let Some(last) = self.last else {
             self.proved = true;
-            return self.take(id, fingerprint, is_shutdown, 0);
+            return self.take(id, fingerprint, 0);
         };
         if id == last.id && fingerprint == last.fingerprint {
             self.proved = true;
@@ -120,28 +116,32 @@ impl Continuity {
         }
         let backwards = is_before(id, last.id);
         match (self.proved, self.ask) {
-            (true, _) if backwards => self.reset(last, id, fingerprint, is_shutdown),
-            (true, _) => self.take(id, fingerprint, is_shutdown, last.run),
+            (true, _) if backwards => self.reset(last, id, fingerprint),
+            (true, _) => self.take(id, fingerprint, last.run),
             // Asked for again because of a hole before the cursor.
             (false, Ask::From(from)) if backwards && !is_before(id, from) => Verdict::Take,
-            (false, Ask::From(_)) => Verdict::AskEverything,
+            (false, Ask::From(_)) => {
+                self.refuted = backwards || id == last.id;
+                Verdict::AskEverything
+            }
             // The node has an older message and did not have the last one, or has another in its place.
             (false, Ask::Everything(_)) if backwards || id == last.id => {
-                self.doubted = Some(last);
-                self.reset(last, id, fingerprint, is_shutdown)
+                self.doubted = (!self.refuted).then_some(last);
+                self.reset(last, id, fingerprint)
             }
-            (false, Ask::Everything(_)) => self.take(id, fingerprint, is_shutdown, last.run),
+            (false, Ask::Everything(_)) => self.take(id, fingerprint, last.run),
         }
     }
 
-    fn take(&mut self, id: u32, fingerprint: Identity, is_shutdown: bool, run: u32) -> Verdict {
+    fn take(&mut self, id: u32, fingerprint: Identity, run: u32) -> Verdict {
         self.proved = true;
-        self.last = Some(Seen { id, fingerprint, run, is_shutdown });
+        self.refuted = false;
+        self.last = Some(Seen { id, fingerprint, run });
         Verdict::Take
     }
 
-    fn reset(&mut self, last: Seen, id: u32, fingerprint: Identity, is_shutdown: bool) -> Verdict {
-        self.take(id, fingerprint, is_shutdown, last.run.wrapping_add(1));
+    fn reset(&mut self, last: Seen, id: u32, fingerprint: Identity) -> Verdict {
+        self.take(id, fingerprint, last.run.wrapping_add(1));
         Verdict::TakeAfterReset
     }
 }
@@ -160,7 +160,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::event::Filter;
+    use crate::event::{Filter, Kind};
 
     fn print(text: &str) -> Identity {
         Identity::of_content(Kind::Unknown, text.as_bytes())
@@ -180,7 +180,7 @@ mod tests {
     /// Feeds messages `(id, text)` and says what became of each: `+` taken, `!` taken after a reset, `?` ask again.
     #[track_caller]
     fn check(continuity: &mut Continuity, messages: &[(u32, &str)], expected: &str, run: u32) {
-        let verdict = |(id, text): &(u32, &str)| match continuity.observe(*id, print(text), *text == "end") {
+        let verdict = |(id, text): &(u32, &str)| match continuity.observe(*id, print(text)) {
             Verdict::Take => '+',
             Verdict::TakeAfterReset => '!',
             Verdict::AskEverything => '?',
@@ -246,15 +246,6 @@ mod tests {
         check(&mut resumed, &[(4, "x"), (5, "y"), (7, "a"), (8, "b")], "++++", 0);
         resumed.begin(Some(4), false);
         check(&mut resumed, &[(3, "w")], "?", 0);
-    }
-
-    #[test]
-    fn after_a_shutdown_everything_is_asked_for() {
-        let mut resumed = at(7, "a");
-        resumed.begin(Some(7), false);
-        check(&mut resumed, &[(7, "a"), (8, "end")], "++", 0);
-        assert_eq!(resumed.begin(Some(8), false), Ask::Everything(0));
-        check(&mut resumed, &[(9, "b")], "+", 0);
     }
 
     #[test]

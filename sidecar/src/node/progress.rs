@@ -152,7 +152,7 @@ impl Progress {
     fn event(&mut self, filter: Filter, id: Option<u32>, mut event: Event) -> Option<Message> {
         let is_shutdown = event.kind == Kind::Shutdown;
         let track = &mut self.tracks[filter as usize];
-        match id.map(|id| (id, track.observe(id, event.identity, is_shutdown))) {
+        match id.map(|id| (id, track.observe(id, event.identity))) {
             Some((id, Verdict::Take)) => self.holes.see(id, Instant::now()),
             Some((id, Verdict::TakeAfterReset)) => {
                 debug!(node = %self.node, %filter, id, "the node's id counter was reset");
@@ -268,6 +268,8 @@ mod tests {
         let again = progress.take(Filter::Main, &mut vec![shutdown()]);
         assert_eq!(identities(&first), identities(&again));
         progress.begin(Filter::Main, false);
+        assert!(progress.take(Filter::Main, &mut vec![message(Some(3), &step(1))]).ask_everything);
+        progress.begin(Filter::Main, true);
         let after = progress.take(Filter::Main, &mut vec![message(Some(3), &step(1)), shutdown()]);
         assert!(!identities(&after).contains(&identities(&first)[0]));
     }

@@ -7,7 +7,9 @@
 //!                     \-> rest
 //! ```
 
+pub mod command;
 pub mod config;
 pub mod environment;
 pub mod event;
+pub mod logging;
 pub mod store;

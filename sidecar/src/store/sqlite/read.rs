@@ -125,6 +125,12 @@ impl Reader {
         self.pool.close().await;
     }
 
+    /// Runs SQL on a reading connection.
+    #[cfg(test)]
+    pub(super) async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        query(sql).execute(&self.pool).await.map(drop)
+    }
+
     async fn connection(&self) -> Result<PoolConnection<sqlx::Sqlite>, StoreError> {
         self.pool.acquire().await.map_err(unavailable)
     }

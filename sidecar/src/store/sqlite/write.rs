@@ -26,6 +26,10 @@ const PRUNE_STEP: u64 = 2000;
 /// Nodes are some seconds apart; this is a minute of a busy chain. It takes up to 1 MB.
 const RECENT: usize = 16 * 1024;
 
+pub(super) const FORGET_ENTRIES: &str = "DELETE FROM entry WHERE id < ?";
+pub(super) const FORGET_KEYS: &str = "DELETE FROM further_key WHERE entry < ?";
+pub(super) const FORGET_PARTS: &str = "DELETE FROM entry_part WHERE entry < ?";
+
 /// Writes, on a connection that is opened anew after anything went wrong on it.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -136,6 +140,13 @@ impl Writer {
     #[cfg(test)]
     pub(super) async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         self.ready().await?.run(sql, SqliteArguments::default()).await
+    }
+
+    /// The number that a query on the writing connection gives.
+    #[cfg(test)]
+    pub(super) async fn number(&mut self, sql: &'static str) -> i64 {
+        let session = self.ready().await.expect("opens");
+        sqlx::query_scalar(sql).fetch_one(&mut session.connection).await.expect("is valid")
     }
 }
 
@@ -405,9 +416,9 @@ impl Session {
         self.run("BEGIN IMMEDIATE", SqliteArguments::default()).await?;
         self.run("UPDATE log SET head = ? WHERE one = 1", arguments_of(&[Value::Number(signed(self.head))])?)
             .await?;
-        let pruned = self.rows_affected("DELETE FROM entry WHERE id < ?", below.clone()).await?;
-        self.run("DELETE FROM further_key WHERE entry < ?", below.clone()).await?;
-        self.run("DELETE FROM entry_part WHERE entry < ?", below).await?;
+        let pruned = self.rows_affected(FORGET_ENTRIES, below.clone()).await?;
+        self.run(FORGET_KEYS, below.clone()).await?;
+        self.run(FORGET_PARTS, below).await?;
         self.run("COMMIT", SqliteArguments::default()).await?;
         // What was forgotten may come again.
         self.recent = Recent::default();
@@ -470,15 +481,15 @@ const ENTRY_COLUMNS: usize = 10;
 const CURSOR_COLUMNS: usize = 6;
 
 /// SQL texts that depend on sizes.
-struct Statements {
-    ask: [SqlStr; 3],
+pub(super) struct Statements {
+    pub(super) ask: [SqlStr; 3],
     entries: [SqlStr; 3],
     at_once: [SqlStr; 2],
     cursors: SqlStr,
 }
 
 impl Statements {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // Parameters have no numbers: to find a numbered one, SQLite goes through the list of all.
         let shared = |sql: String| AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str();
         let entries = |size: usize| {

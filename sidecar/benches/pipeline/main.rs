@@ -70,11 +70,11 @@ fn main() -> anyhow::Result<()> {
     })
 }
 
-fn row(what: &str, count: usize, time: Duration, usage: &Usage) -> f64 {
+fn row(what: &str, count: usize, time: Duration, usage: &Usage, peak_mb: f64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     let count = count as f64;
     let cpu = usage.cpu.as_secs_f64() * 1e6 / count;
-    println!("{what:<58} {:>12.0} {cpu:>12.2} {:>12.1}", count / time.as_secs_f64(), usage.peak_mb);
+    println!("{what:<58} {:>12.0} {cpu:>12.2} {:>12.1}", count / time.as_secs_f64(), peak_mb);
     cpu
 }
 
@@ -84,7 +84,7 @@ async fn idle() -> anyhow::Result<()> {
     let sidecar = Sidecar::start(&[&node]).await?;
     sleep(Duration::from_secs(2)).await;
     let usage = sidecar.usage()?;
-    println!("{:<58} {:>12} {:>12} {:>12.1}", "idle", "", "", usage.peak_mb);
+    println!("{:<58} {:>12} {:>12} {:>12.1}", "idle", "", "", sidecar.peak_mb());
     println!("  anonymous memory now {:.1} MB, whole resident {:.1} MB", usage.anonymous_mb, usage.resident_mb);
     sidecar.stop().await
 }
@@ -109,7 +109,7 @@ async fn ingest(
     futures_util::future::join_all(feeds).await;
     sidecar.wait_for_head(count as u64).await?;
     let (time, usage) = (began.elapsed(), sidecar.usage()?.since(&before));
-    let cpu = row(what, count, time, &usage);
+    let cpu = row(what, count, time, &usage, sidecar.peak_mb());
     #[expect(clippy::cast_precision_loss, reason = "sizes stay far below 2^53")]
     let per_event = sidecar.database_bytes()? as f64 / count as f64;
     println!("  database bytes per event: {per_event:.0}");
@@ -130,10 +130,10 @@ async fn fan_out(subscribers: usize, count: usize) -> anyhow::Result<()> {
     let (time, usage) = (began.elapsed(), sidecar.usage()?.since(&before));
     let deliveries = count * subscribers;
     let what = format!("fan-out of 7.5 kB to {subscribers} subscribers, deliveries");
-    row(&what, deliveries, time, &usage);
+    row(&what, deliveries, time, &usage, sidecar.peak_mb());
     sidecar.stop().await?;
     let (bare_time, bare) = Subscribers::bare(subscribers, count, bytes).await?;
-    row("  the same bytes by a bare loop", deliveries, bare_time, &bare);
+    row("  the same bytes by a bare loop", deliveries, bare_time, &bare, bare.anonymous_mb);
     println!("  bytes per second / of the bare loop: {:.2}", bare_time.as_secs_f64() / time.as_secs_f64());
     Ok(())
 }
@@ -183,7 +183,7 @@ async fn replay(count: usize) -> anyhow::Result<()> {
         bail!("{seen} of {count} events were replayed");
     }
     let usage = sidecar.usage()?.since(&before);
-    row("replay of a whole log to one subscriber", count, began.elapsed(), &usage);
+    row("replay of a whole log to one subscriber", count, began.elapsed(), &usage, sidecar.peak_mb());
     let ring = 5000;
     let from = count - ring + 1;
     let (began, before) = (Instant::now(), sidecar.usage()?);
@@ -191,6 +191,6 @@ async fn replay(count: usize) -> anyhow::Result<()> {
     let readers = Subscribers::connect(sidecar.events_port(), 50, &path).await.context("50 readers")?;
     readers.wait_for_bytes((ring * 344) as u64).await?;
     let usage = sidecar.usage()?.since(&before);
-    row("replay of a full ring to 50 subscribers, deliveries", ring * 50, began.elapsed(), &usage);
+    row("replay of a full ring to 50 subscribers, deliveries", ring * 50, began.elapsed(), &usage, sidecar.peak_mb());
     sidecar.stop().await
 }

@@ -4,29 +4,30 @@ use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use mock_node::{Node, RealNetwork};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 /// What a process has used.
 #[derive(Debug, Clone, Copy)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Time on a processor.
-    pub cpu: Duration,
-    /// Most resident memory since its last reset.
-    pub peak_mb: f64,
-    /// Resident memory.
-    pub resident_mb: f64,
+    pub(crate) cpu: Duration,
+    /// Resident memory, files that are mapped included.
+    pub(crate) resident_mb: f64,
     /// Resident memory that is not of files.
-    pub anonymous_mb: f64,
+    pub(crate) anonymous_mb: f64,
 }
 
 impl Usage {
     /// Of the process `id`, as the kernel tells.
-    pub fn of(id: u32) -> anyhow::Result<Self> {
+    pub(crate) fn of(id: u32) -> anyhow::Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).context("the process is gone")?;
         let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
         // utime and stime, in hundredths of a second on every Linux.
@@ -39,21 +40,23 @@ impl Usage {
         };
         Ok(Self {
             cpu: Duration::from_millis(ticks * 10),
-            peak_mb: megabytes("VmHWM")?,
             resident_mb: megabytes("VmRSS")?,
             anonymous_mb: megabytes("RssAnon")?,
         })
     }
 
     /// What was used since `before`.
-    pub fn since(&self, before: &Self) -> Self {
+    pub(crate) fn since(&self, before: &Self) -> Self {
         Self { cpu: self.cpu - before.cpu, ..*self }
     }
 }
 
 /// A running sidecar with a folder and free ports of its own.
-pub struct Sidecar {
+pub(crate) struct Sidecar {
     child: Child,
+    /// Most anonymous memory that was seen, in kB.
+    peak: Arc<AtomicU64>,
+    _sampler: JoinSet<()>,
     folder: TempDir,
     events: SocketAddr,
     admin: SocketAddr,
@@ -61,7 +64,7 @@ pub struct Sidecar {
 
 impl Sidecar {
     /// Starts one that listens to these nodes, and waits until its ports are open.
-    pub async fn start(nodes: &[&Node]) -> anyhow::Result<Self> {
+    pub(crate) async fn start(nodes: &[&Node]) -> anyhow::Result<Self> {
         // Beside the build, not in a temporary folder, which may be memory: a sync must be one.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let [events, rest, admin] = [free_port().await?, free_port().await?, free_port().await?];
@@ -92,7 +95,9 @@ impl Sidecar {
             .spawn()
             .context("cannot start the sidecar")?;
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let sidecar = Self { child, folder, events: at(events), admin: at(admin) };
+        let (peak, mut sampler) = (Arc::new(AtomicU64::new(0)), JoinSet::new());
+        sampler.spawn(sample(child.id(), peak.clone()));
+        let sidecar = Self { child, peak, _sampler: sampler, folder, events: at(events), admin: at(admin) };
         let began = Instant::now();
         while sidecar.head().await.is_err() {
             ensure!(began.elapsed() < Duration::from_secs(10), "the sidecar does not start");
@@ -101,12 +106,17 @@ impl Sidecar {
         Ok(sidecar)
     }
 
-    pub fn events_port(&self) -> SocketAddr {
+    pub(crate) fn events_port(&self) -> SocketAddr {
         self.events
     }
 
-    pub fn usage(&self) -> anyhow::Result<Usage> {
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         Usage::of(self.child.id())
+    }
+
+    /// Most anonymous memory that was seen since the start, in MB.
+    pub(crate) fn peak_mb(&self) -> f64 {
+        f64::from(u32::try_from(self.peak.load(Ordering::Relaxed)).unwrap_or(u32::MAX)) / 1000.0
     }
 
     /// Id of the newest entry.
@@ -117,7 +127,7 @@ impl Sidecar {
     }
 
     /// Waits until this many entries are durable.
-    pub async fn wait_for_head(&self, count: u64) -> anyhow::Result<()> {
+    pub(crate) async fn wait_for_head(&self, count: u64) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
             let head = self.head().await?;
@@ -132,7 +142,7 @@ impl Sidecar {
     }
 
     /// Bytes of the database and its write-ahead log.
-    pub fn database_bytes(&self) -> anyhow::Result<u64> {
+    pub(crate) fn database_bytes(&self) -> anyhow::Result<u64> {
         let mut bytes = 0;
         for entry in fs::read_dir(self.folder.path())? {
             let entry = entry?;
@@ -144,7 +154,7 @@ impl Sidecar {
     }
 
     /// Ends it as a service manager would.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let status = Command::new("kill").arg(self.child.id().to_string()).status()?;
         ensure!(status.success(), "cannot end the sidecar");
         let began = Instant::now();
@@ -164,13 +174,22 @@ impl Drop for Sidecar {
     }
 }
 
+/// Looks at a process's memory a hundred times a second until it is gone: the kernel keeps no peak of it.
+async fn sample(id: u32, peak: Arc<AtomicU64>) {
+    while let Ok(usage) = Usage::of(id) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size in kB")]
+        peak.fetch_max((usage.anonymous_mb * 1000.0) as u64, Ordering::Relaxed);
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 async fn free_port() -> anyhow::Result<u16> {
     use mock_node::{Listener, Network};
     Ok(RealNetwork::loopback().bind(0).await?.local_addr()?.port())
 }
 
 /// How long each of `count` syncs of a small write takes on the disk that the sidecar used.
-pub fn sync_times(count: usize) -> anyhow::Result<Vec<Duration>> {
+pub(crate) fn sync_times(count: usize) -> anyhow::Result<Vec<Duration>> {
     let mut file = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut times = Vec::new();
     for _ in 0..count {

@@ -17,14 +17,14 @@ use crate::process::Usage;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Subscribers that count bytes.
-pub struct Subscribers {
+pub(crate) struct Subscribers {
     _readers: JoinSet<()>,
     counts: Vec<Arc<AtomicU64>>,
 }
 
 impl Subscribers {
     /// Connects `count` of them; each has had the first bytes of its answer.
-    pub async fn connect(server: SocketAddr, count: usize, path: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(server: SocketAddr, count: usize, path: &str) -> anyhow::Result<Self> {
         let mut readers = JoinSet::new();
         let mut counts = Vec::new();
         for _ in 0..count {
@@ -44,7 +44,7 @@ impl Subscribers {
     }
 
     /// Waits until each has read at least this much.
-    pub async fn wait_for_bytes(&self, bytes: u64) -> anyhow::Result<()> {
+    pub(crate) async fn wait_for_bytes(&self, bytes: u64) -> anyhow::Result<()> {
         let began = Instant::now();
         while !self.counts.iter().all(|count| count.load(Ordering::Relaxed) >= bytes) {
             let slowest = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).min();
@@ -55,7 +55,7 @@ impl Subscribers {
     }
 
     /// Time and usage of a process that does nothing but write the same bytes to as many sockets.
-    pub async fn bare(subscribers: usize, count: usize, bytes: usize) -> anyhow::Result<(Duration, Usage)> {
+    pub(crate) async fn bare(subscribers: usize, count: usize, bytes: usize) -> anyhow::Result<(Duration, Usage)> {
         let listener = listen().await?;
         let port = listener.local_addr()?.port().to_string();
         let arguments = [subscribers, count, bytes].map(|number| number.to_string());
@@ -95,7 +95,7 @@ impl Subscribers {
 }
 
 /// The other side of [`Subscribers::bare`]: one task for each socket, one write for each event.
-pub async fn bare_fan_out(port: u16, arguments: &[String]) -> anyhow::Result<()> {
+pub(crate) async fn bare_fan_out(port: u16, arguments: &[String]) -> anyhow::Result<()> {
     let [subscribers, count, bytes] = arguments else { anyhow::bail!("three numbers are needed") };
     let (subscribers, count, bytes) = (subscribers.parse::<usize>()?, count.parse::<usize>()?, bytes.parse::<usize>()?);
     let event: Arc<[u8]> = vec![b'x'; bytes].into();
@@ -121,14 +121,14 @@ pub async fn bare_fan_out(port: u16, arguments: &[String]) -> anyhow::Result<()>
 }
 
 /// A subscriber that reads messages.
-pub struct Reader {
+pub(crate) struct Reader {
     socket: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Reader {
     /// Connects it, and waits for the first message, which is the version.
-    pub async fn connect(server: SocketAddr, path: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(server: SocketAddr, path: &str) -> anyhow::Result<Self> {
         let mut socket = connect(server).await?;
         // HTTP/1.0, so that no chunk sizes stand between the messages.
         socket.write_all(format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n").as_bytes()).await?;
@@ -140,7 +140,7 @@ impl Reader {
     }
 
     /// Waits for the end of the next message, and forgets all that came.
-    pub async fn next_message(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn next_message(&mut self) -> anyhow::Result<()> {
         self.buffer.clear();
         while !(self.buffer.ends_with(b"\n\n") && self.buffer.windows(5).any(|window| window == b"data:")) {
             self.more().await?;
@@ -149,7 +149,7 @@ impl Reader {
     }
 
     /// Reads until the message with this id, and counts the messages with an id.
-    pub async fn read_until_id(&mut self, last: u64) -> anyhow::Result<usize> {
+    pub(crate) async fn read_until_id(&mut self, last: u64) -> anyhow::Result<usize> {
         let end = format!("\nid:{last}\n\n");
         let mut count = 0;
         loop {

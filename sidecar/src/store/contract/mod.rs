@@ -1,6 +1,7 @@
 //! What every store must do, as tests. Each test is run on each implementation, on a place of its own.
 
 mod appending;
+mod listing;
 mod place;
 mod random;
 mod reading;

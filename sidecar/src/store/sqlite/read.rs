@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, SqliteConnection, TypeInfo, ValueRef, query, query_as, query_scalar};
 
 use super::super::{
-    Body, Cursor, Entry, InForce, LARGE, Lookup, PAGE_BYTES, PAGE_ENTRIES, Page, State, StoreError,
+    Body, Cursor, Entry, InForce, LARGE, Listed, Listing, Lookup, Order, PAGE_BYTES, PAGE_ENTRIES, Page, State, StoreError,
 };
 use super::{corrupt, open, read_error, signed, unavailable};
 use crate::config;
@@ -67,6 +67,21 @@ pub(super) mod sql {
          ORDER BY id"
     );
     pub(crate) const GREATEST_BLOCK: &str = entries!("key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1");
+    pub(crate) const LIST: [&str; 2] = [
+        entries!("id >= ? AND +kind <> 7 ORDER BY id LIMIT ?"),
+        entries!("id <= ? AND +kind <> 7 ORDER BY id DESC LIMIT ?"),
+    ];
+    /// For the kinds that `entry_by_kind` has; the first condition is the index's own.
+    pub(crate) const LIST_KIND: [&str; 2] = [
+        entries!("kind NOT IN (1, 5) AND kind = ? AND kind <> 7 AND id >= ? ORDER BY id LIMIT ?"),
+        entries!("kind NOT IN (1, 5) AND kind = ? AND kind <> 7 AND id <= ? ORDER BY id DESC LIMIT ?"),
+    ];
+    /// For those that it leaves out: each is nearly all that there is on its channel.
+    pub(crate) const LIST_CHANNEL: [&str; 2] = [
+        entries!("channel = ? AND +kind = ? AND id >= ? ORDER BY id LIMIT ?"),
+        entries!("channel = ? AND +kind = ? AND id <= ? ORDER BY id DESC LIMIT ?"),
+    ];
+    pub(crate) const SENDERS: &str = "SELECT name FROM source ORDER BY id";
     pub(crate) const PARTS: &str =
         "SELECT data FROM entry_part WHERE entry = ? AND number BETWEEN ? AND ? ORDER BY number";
     pub(crate) const DATA: &str = "SELECT data FROM entry WHERE id = ?";
@@ -261,6 +276,63 @@ impl Reader {
         Ok(entries)
     }
 
+    pub(super) async fn list(&self, listing: Listing) -> Result<Listed, StoreError> {
+        let mut connection = self.connection().await?;
+        match self.try_list(&mut connection, listing).await {
+            Err(Undecoded::NewName) => {
+                self.load_names(&mut connection).await?;
+                self.try_list(&mut connection, listing).await.map_err(|error| error.at_last(listing.from))
+            }
+            other => other.map_err(|error| error.at_last(listing.from)),
+        }
+    }
+
+    async fn try_list(
+        &self,
+        connection: &mut SqliteConnection,
+        Listing { kind, from, order, limit }: Listing,
+    ) -> Result<Listed, Undecoded> {
+        let order = match order {
+            Order::OldestFirst => 0,
+            Order::NewestFirst => 1,
+        };
+        let query = match kind {
+            None => query(sql::LIST[order]),
+            Some(kind @ Kind::DeployAccepted) => by_channel(order, Channel::Deploys, kind),
+            Some(kind @ Kind::FinalitySignature) => by_channel(order, Channel::Sigs, kind),
+            Some(kind) => query(sql::LIST_KIND[order]).bind(i64::from(kind.code())),
+        };
+        let limit = limit.min(PAGE_ENTRIES);
+        // One more, since the next entry's id is told.
+        let rows = i64::try_from(limit + 1).expect("a few hundred fit");
+        let mut rows = query.bind(signed(from)).bind(rows).fetch(connection);
+        let failed = |error| Undecoded::Failed(read_error(from, error));
+        let names = self.names();
+        let mut listed = Listed { entries: Vec::new(), next: None };
+        let mut bytes = 0;
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            let entry = decode(&row, &names)?;
+            if listed.entries.len() == limit || bytes >= PAGE_BYTES {
+                listed.next = Some(entry.id);
+                break;
+            }
+            if let Body::Whole(payload) = &entry.body {
+                bytes += payload.len();
+            }
+            listed.entries.push(entry);
+        }
+        Ok(listed)
+    }
+
+    pub(super) async fn senders(&self) -> Result<Vec<Arc<str>>, StoreError> {
+        let mut connection = self.connection().await?;
+        let names: Vec<String> = query_scalar(sql::SENDERS)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|error| read_error(0, error))?;
+        Ok(names.into_iter().map(Arc::from).collect())
+    }
+
     pub(super) async fn slice(&self, id: EntryId, offset: u64, length: usize) -> Result<Bytes, StoreError> {
         let failed = |error| read_error(id, error);
         let size = LARGE as u64;
@@ -321,6 +393,14 @@ impl Reader {
         *self.names.write().expect("nothing panics while it holds this lock") = Arc::clone(&names);
         Ok(names)
     }
+}
+
+fn by_channel(
+    order: usize,
+    channel: Channel,
+    kind: Kind,
+) -> sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+    query(sql::LIST_CHANNEL[order]).bind(i64::from(channel.code())).bind(i64::from(kind.code()))
 }
 
 fn within(bytes: &[u8], start: u64, end: u64) -> &[u8] {

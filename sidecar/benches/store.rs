@@ -43,6 +43,7 @@ fn main() {
     println!("{:<58}{:>14}  floor", "SQLite store", "figure");
     runtime.block_on(async {
         let scale = if quick { 1 } else { 10 };
+        memory(folder.path(), 20_000 * scale).await;
         let signatures = batches(20_000 * scale, signature);
         let mix = batches(5_000 * scale, mixed);
         ingest(folder.path(), SIGNATURES, &signatures).await;
@@ -51,7 +52,6 @@ fn main() {
         replay(folder.path(), &signatures).await;
         latency(folder.path(), 200 * scale).await;
     });
-    println!("peak resident memory of this process: {} kB", status("VmHWM:"));
 }
 
 fn say(what: &str, figure: impl Display, floor: &str, met: Option<bool>) {
@@ -61,6 +61,34 @@ fn say(what: &str, figure: impl Display, floor: &str, met: Option<bool>) {
         None => "",
     };
     println!("{what:<58}{figure:>14}  {floor}{met}");
+}
+
+/// Anonymous memory of the process, with nothing in it but the store and one batch at a time.
+async fn memory(folder: &Path, count: usize) {
+    println!("-- memory, {count} signatures in batches of {BATCH}, then their replay");
+    let before = status("RssAnon:");
+    let place = folder.join("memory");
+    let store = open(&place).await;
+    say("an open store, kB", status("RssAnon:") - before, "", None);
+    let mut peak = 0;
+    for batch in batches_of(count, BATCH, signature) {
+        store.append(&batch).await.expect("writes");
+        peak = peak.max(status("RssAnon:"));
+    }
+    let floor = "<= 12000 (an aim, for the whole sidecar)";
+    say("peak of the process while it appends, kB", peak, floor, Some(peak <= 12_000));
+    let (mut from, mut peak, head) = (1, 0, store.state().await.expect("reads").head);
+    while from <= head {
+        from = store.page(None, from).await.expect("reads").next;
+        peak = peak.max(status("RssAnon:"));
+    }
+    say("peak of the process while it reads, kB", peak, floor, Some(peak <= 12_000));
+    store.close().await;
+    drop(store);
+    let (time, _) = measured(async { drop(open(&place).await) }).await;
+    let size = size_of(&place.join("log.db3")) / 1e6;
+    let what = format!("cold start of {size:.0} MB, ms");
+    say(&what, format!("{:.1}", time * 1e3), "<= 1000", Some(time <= 1.0));
 }
 
 /// Bare inserts of the same rows in the same transactions, then appends: time, CPU and size.

@@ -142,6 +142,12 @@ impl Writer {
         self.ready().await?.run(sql, SqliteArguments::default()).await
     }
 
+    /// What is held against other writers.
+    #[cfg(test)]
+    pub(super) fn lock(&self) -> std::sync::Weak<File> {
+        Arc::downgrade(&self.lock)
+    }
+
     /// The number that a query on the writing connection gives.
     #[cfg(test)]
     pub(super) async fn number(&mut self, sql: &'static str) -> i64 {

@@ -5,14 +5,22 @@
 
 mod answer;
 mod block;
+mod deploy;
+mod events;
+mod faults;
 mod parameter;
 mod payload;
+mod senders;
+mod signatures;
+mod status;
+mod step;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::FromRef;
 use axum::handler::Handler;
 use axum::routing::get;
 
@@ -21,6 +29,7 @@ use crate::refusal::Refusal;
 use crate::run::Parts;
 use crate::serve::Server;
 use crate::store::Store;
+use senders::Senders;
 
 /// The REST server.
 pub(crate) fn server<S: Store>(config: &RestServer, parts: &Parts<S>) -> Server {
@@ -34,11 +43,45 @@ fn router<S: Store>(store: Arc<S>) -> Router {
     Resources(Router::new())
         .at("/block", block::latest::<S>)
         .at("/block/{name}", block::named::<S>)
+        .at("/deploy/{hash}", deploy::all::<S>)
+        .at("/deploy/accepted/{hash}", deploy::accepted::<S>)
+        .at("/deploy/processed/{hash}", deploy::processed::<S>)
+        .at("/deploy/expired/{hash}", deploy::expired::<S>)
+        .at("/faults/{name}", faults::named::<S>)
+        .at("/signatures/{hash}", signatures::of_block::<S>)
+        .at("/step/{era}", step::of_era::<S>)
+        .at("/events", events::page::<S>)
+        .at("/events/{id}", events::one::<S>)
+        .at("/status", status::status::<S>)
         .0
         .route("/", get(async || Refusal::Root))
         .fallback(async || Refusal::UnknownPath)
         .method_not_allowed_fallback(async || Refusal::Method)
-        .with_state(store)
+        .with_state(Shared { store, senders: Senders::default() })
+}
+
+/// What the resources share.
+struct Shared<S> {
+    store: Arc<S>,
+    senders: Senders,
+}
+
+impl<S> Clone for Shared<S> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), senders: self.senders.clone() }
+    }
+}
+
+impl<S> FromRef<Shared<S>> for Arc<S> {
+    fn from_ref(shared: &Shared<S>) -> Self {
+        shared.store.clone()
+    }
+}
+
+impl<S> FromRef<Shared<S>> for Senders {
+    fn from_ref(shared: &Shared<S>) -> Self {
+        shared.senders.clone()
+    }
 }
 
 /// Routes whose paths may end with a slash.

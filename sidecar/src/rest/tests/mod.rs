@@ -1,4 +1,5 @@
 //! The REST server over the model of the store, asked as a client asks it.
 
+mod listing;
 mod looking_up;
 mod server;

@@ -12,7 +12,7 @@ use tower::ServiceExt;
 use crate::event::{ApiVersion, Filter, Message, Payload};
 use crate::rest;
 use crate::store::model::{Disk, Model};
-use crate::store::{Arrival, Batch, Store};
+use crate::store::{Arrival, Batch, InForce, Store};
 
 /// Events as a node of Casper 1.5.8 sent them.
 pub(super) const BLOCK: &str = include_str!("../examples/BlockAdded.json").trim_ascii_end();
@@ -60,10 +60,16 @@ impl TestServer {
         let Ok(Message::Event(event)) = Message::parse(Payload::new(json), Filter::Main) else {
             panic!("{json} is no event");
         };
-        let version = ApiVersion::new(r#"{"ApiVersion":"1.5.8"}"#, "1.5.8");
-        let arrival = Arrival { event, version, node: node.into(), received_at: 1_700_000_000_123 };
+        let arrival =
+            Arrival { event, version: Some(version()), node: node.into(), received_at: 1_700_000_000_123 };
         let batch = Batch { arrivals: vec![arrival], ..Batch::default() };
         self.store.append(&batch).await.expect("there is room");
+    }
+
+    /// Puts the version of all entries in force.
+    pub(super) async fn set_in_force(&self) {
+        let in_force = Some(InForce { version: version(), node: "10.0.0.1:9999".into() });
+        self.store.append(&Batch { in_force, ..Batch::default() }).await.expect("there is room");
     }
 
     pub(super) async fn get(&self, path: &str) -> Answered {
@@ -101,6 +107,10 @@ impl Answered {
     pub(super) fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).expect("UTF-8")
     }
+}
+
+fn version() -> ApiVersion {
+    ApiVersion::new(r#"{"ApiVersion":"1.5.8"}"#, "1.5.8").expect("a version")
 }
 
 /// The payload of an event that is written without spaces.

@@ -7,7 +7,7 @@ mod random;
 mod reading;
 
 pub(super) use place::{
-    Place, arrival, batch, block, event, ids, is_new, json_of, of, shown, signature, version,
+    Folder, Place, arrival, batch, block, event, ids, is_new, json_of, of, shown, signature, version,
 };
 
 /// Makes a test of each function for each store.

@@ -6,6 +6,9 @@
 
 mod log;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::future;
 use std::sync::{Arc, Mutex, MutexGuard};

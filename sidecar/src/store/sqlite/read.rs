@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow};
-use sqlx::{Row, SqliteConnection, query, query_as, query_scalar};
+use sqlx::{Row, SqliteConnection, TypeInfo, ValueRef, query, query_as, query_scalar};
 
 use super::super::{
     Body, Cursor, Entry, InForce, LARGE, Listed, Listing, Lookup, Order, PAGE_BYTES, PAGE_ENTRIES, Page,
@@ -32,10 +32,13 @@ const READ_AHEAD: usize = 64;
 pub(super) const HEAD: &str = "SELECT max(coalesce((SELECT max(id) FROM entry), 0), \
                                (SELECT head FROM log WHERE one = 1))";
 
+/// Entries as [`decode`] takes them: what is small of an entry is in one number, since each column of each row
+/// costs sqlx two allocations.
 macro_rules! entries {
     ($rest:literal) => {
         concat!(
-            "SELECT id, channel, kind, version, source, received_at, large, data FROM entry WHERE ",
+            "SELECT id, received_at, kind | (channel << 4) | (coalesce(version, 0) << 8) | (source << 32), ",
+            "coalesce(large, data) FROM entry WHERE ",
             $rest
         )
     };
@@ -136,6 +139,12 @@ impl Reader {
 
     pub(super) async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// Runs SQL on a reading connection.
+    #[cfg(test)]
+    pub(super) async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        query(sql).execute(&self.pool).await.map(drop)
     }
 
     async fn connection(&self) -> Result<PoolConnection<sqlx::Sqlite>, StoreError> {
@@ -415,28 +424,29 @@ fn cursor(row: (String, i64, i64, Vec<u8>, i64, i64)) -> Option<Cursor> {
 fn decode(row: &SqliteRow, names: &Names) -> Result<Entry, Undecoded> {
     let failed = |error| Undecoded::Failed(read_error(0, error));
     let number = |at: usize| row.try_get_unchecked::<i64, _>(at).map_err(failed);
-    let optional = |at: usize| row.try_get_unchecked::<Option<i64>, _>(at).map_err(failed);
     let id = u64::try_from(number(0)?).unwrap_or(0);
     let wrong = |what: &str| Undecoded::Failed(corrupt(id, format!("its {what} is out of range")));
-    let code = |at: usize| number(at).map(|code| u8::try_from(code).unwrap_or(u8::MAX));
-    let version = match optional(3)? {
-        Some(version) => Some(names.versions.get(&version).ok_or(Undecoded::NewName)?.clone()),
-        None => None,
+    let small = number(2)?.to_le_bytes();
+    let [codes, version @ .., _, _, _, _] = small;
+    let source = i64::from(u32::from_le_bytes([small[4], small[5], small[6], small[7]]));
+    let version = match i64::from(u32::from_le_bytes([version[0], version[1], version[2], 0])) {
+        0 => None,
+        version => Some(names.versions.get(&version).ok_or(Undecoded::NewName)?.clone()),
     };
-    let body = match optional(6)? {
-        Some(len) => Body::Large { len: u64::try_from(len).map_err(|_| wrong("length"))? },
-        None => {
-            let json: &[u8] = row.try_get_unchecked(7).map_err(failed)?;
-            Body::Whole(Payload::new(str::from_utf8(json).map_err(|_| wrong("text"))?))
-        }
+    let body = row.try_get_raw(3).map_err(failed)?;
+    let body = if body.type_info().name() == "INTEGER" {
+        Body::Large { len: u64::try_from(number(3)?).map_err(|_| wrong("length"))? }
+    } else {
+        let json: &[u8] = row.try_get_unchecked(3).map_err(failed)?;
+        Body::Whole(Payload::new(str::from_utf8(json).map_err(|_| wrong("text"))?))
     };
     Ok(Entry {
         id,
-        channel: Channel::from_code(code(1)?).ok_or_else(|| wrong("channel"))?,
-        kind: Kind::from_code(code(2)?).ok_or_else(|| wrong("kind"))?,
+        channel: Channel::from_code(codes >> 4).ok_or_else(|| wrong("channel"))?,
+        kind: Kind::from_code(codes & 15).ok_or_else(|| wrong("kind"))?,
         version,
-        node: Arc::clone(names.sources.get(&number(4)?).ok_or(Undecoded::NewName)?),
-        received_at: u64::try_from(number(5)?).map_err(|_| wrong("time"))?,
+        node: Arc::clone(names.sources.get(&source).ok_or(Undecoded::NewName)?),
+        received_at: u64::try_from(number(1)?).map_err(|_| wrong("time"))?,
         body,
     })
 }

@@ -1,6 +1,8 @@
 //! A server to ask.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -9,10 +11,12 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
+use crate::config::{HttpLimits, RestServer};
 use crate::event::{ApiVersion, Filter, Message, Payload};
+use crate::metrics::Metrics;
 use crate::rest;
 use crate::store::model::{Disk, Model};
-use crate::store::{Arrival, Batch, Store};
+use crate::store::{Arrival, Batch, InForce, Store};
 
 /// Events as a node of Casper 1.5.8 sent them.
 pub(super) const BLOCK: &str = include_str!("../examples/BlockAdded.json").trim_ascii_end();
@@ -46,6 +50,21 @@ impl TestServer {
         Self { router: rest::router(store.clone()), disk, store }
     }
 
+    /// A server with these limits, and a log with one block.
+    pub(super) async fn within(concurrent: u32, per_second: u32, seconds: u64) -> Self {
+        let mut server = Self::with(&[BLOCK]).await;
+        let limits = HttpLimits {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            max_concurrent_requests: concurrent,
+            max_requests_per_second: per_second,
+        };
+        let config = RestServer { limits, request_timeout: Duration::from_secs(seconds) };
+        let metrics = Arc::new(Metrics::new().expect("well defined"));
+        server.router = rest::guarded(&config, server.store.clone(), metrics);
+        server
+    }
+
     /// A server whose log has these events, in this order, from id 1 on.
     pub(super) async fn with(events: &[&str]) -> Self {
         let server = Self::new();
@@ -60,10 +79,16 @@ impl TestServer {
         let Ok(Message::Event(event)) = Message::parse(Payload::new(json), Filter::Main) else {
             panic!("{json} is no event");
         };
-        let version = ApiVersion::new(r#"{"ApiVersion":"1.5.8"}"#, "1.5.8");
-        let arrival = Arrival { event, version, node: node.into(), received_at: 1_700_000_000_123 };
+        let arrival =
+            Arrival { event, version: Some(version()), node: node.into(), received_at: 1_700_000_000_123 };
         let batch = Batch { arrivals: vec![arrival], ..Batch::default() };
         self.store.append(&batch).await.expect("there is room");
+    }
+
+    /// Puts the version of all entries in force.
+    pub(super) async fn set_in_force(&self) {
+        let in_force = Some(InForce { version: version(), node: "10.0.0.1:9999".into() });
+        self.store.append(&Batch { in_force, ..Batch::default() }).await.expect("there is room");
     }
 
     pub(super) async fn get(&self, path: &str) -> Answered {
@@ -101,6 +126,10 @@ impl Answered {
     pub(super) fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).expect("UTF-8")
     }
+}
+
+fn version() -> ApiVersion {
+    ApiVersion::new(r#"{"ApiVersion":"1.5.8"}"#, "1.5.8").expect("a version")
 }
 
 /// The payload of an event that is written without spaces.

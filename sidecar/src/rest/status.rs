@@ -1,0 +1,39 @@
+//! `/status`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::events;
+use crate::event::EntryId;
+use crate::refusal::Refusal;
+use crate::store::Store;
+
+/// What this sidecar is and what it holds.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    /// Version of the sidecar.
+    version: &'static str,
+    /// API version in force: that of the newest events.
+    api_version: Option<Box<RawValue>>,
+    /// Id of the oldest entry that is still held.
+    oldest_id: Option<EntryId>,
+    /// Id of the newest entry.
+    head_id: EntryId,
+}
+
+/// What this sidecar is and what it holds.
+pub(super) async fn status<S: Store>(State(store): State<Arc<S>>) -> Result<Json<Status>, Refusal> {
+    let state = store.state().await?;
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        api_version: state
+            .in_force
+            .and_then(|in_force| RawValue::from_string(events::version(&in_force.version).to_owned()).ok()),
+        oldest_id: (state.oldest <= state.head).then_some(state.oldest),
+        head_id: state.head,
+    }))
+}

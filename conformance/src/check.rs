@@ -66,7 +66,7 @@ impl Need {
             Self::Rest => (target.has_rest(), "no --rest address was given"),
             Self::Admin => (target.has_admin(), "no --admin address was given"),
             Self::Node => (!target.nodes().is_empty(), "needs a scripted node (--node-control)"),
-            Self::TwoNodes => (target.nodes().len() >= 2, "needs two scripted nodes (--node-control twice)"),
+            Self::TwoNodes => (target.nodes().len() >= 2, "needs two scripted nodes (--node-control)"),
             Self::End => (target.may_end(), "would end the sidecar (--end-sidecar allows it)"),
         };
         (!there).then_some(reason)
@@ -117,7 +117,7 @@ pub enum Deviation {
 impl Deviation {
     /// A departure from what is documented.
     pub(crate) fn new(expected: impl Into<String>, seen: impl fmt::Display) -> Self {
-        Self::Fail { expected: expected.into(), seen: excerpt(&seen.to_string()) }
+        Self::Fail { expected: excerpt(&expected.into()), seen: excerpt(&seen.to_string()) }
     }
 
     /// There is nothing to look at.

@@ -27,8 +27,8 @@ struct Arguments {
     /// Admin server, such as http://localhost:18887.
     #[arg(long, value_name = "URL", value_parser = Origin::parse)]
     admin: Option<Origin>,
-    /// Control server of a mock node that the sidecar is connected to and that sends nothing by itself. Once for each
-    /// node: the checks make it send events, shut down and come back.
+    /// Control server of mock nodes that the sidecar is connected to and that send nothing by themselves: the checks
+    /// make them send events, shut down and come back. May be given several times.
     #[arg(long, value_name = "URL", value_parser = Origin::parse)]
     node_control: Vec<Origin>,
     /// Run the last checks too: all nodes are sent away until the sidecar gives up and ends.
@@ -63,7 +63,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         eprintln!("error: nothing to check: give at least one of --events, --rest, --admin");
         return Ok(ExitCode::from(2));
     }
-    let target = Target::new(addresses, Pace::default())?;
+    let target = Target::new(addresses, Pace::default()).await?;
     let text = arguments.format == Format::Text;
     let verdicts = suite::run(&checks, &target, |verdict| {
         if text {

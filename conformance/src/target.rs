@@ -5,8 +5,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use anyhow::Context as _;
 use reqwest::{Method, header::HeaderMap};
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 
 use crate::{
     chain::Chain,
@@ -66,7 +67,7 @@ pub struct Addresses {
     pub rest: Option<Origin>,
     /// Its admin server.
     pub admin: Option<Origin>,
-    /// The control servers of the mock nodes that it is connected to.
+    /// The control servers of the mock nodes that it is connected to. One server may have several nodes.
     pub nodes: Vec<Origin>,
     /// Whether the last checks may end it.
     pub may_end: bool,
@@ -122,19 +123,23 @@ impl std::fmt::Display for Answer {
 }
 
 impl Target {
-    /// A sidecar at these addresses, asked at this pace.
+    /// A sidecar at these addresses, asked at this pace. Asks the control servers for their nodes; the sidecar itself is
+    /// not touched yet.
     ///
     /// # Errors
     ///
-    /// If the HTTP client cannot be built.
-    pub fn new(addresses: Addresses, pace: Pace) -> anyhow::Result<Self> {
+    /// If the HTTP client cannot be built, or a control server does not list its nodes.
+    pub async fn new(addresses: Addresses, pace: Pace) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(pace.reply)
             .no_proxy()
             .build()?;
-        let nodes =
-            addresses.nodes.iter().map(|origin| NodeControl::new(origin.clone(), client.clone())).collect();
+        let mut nodes = Vec::new();
+        for control in &addresses.nodes {
+            let found = NodeControl::discover(control, &client).await;
+            nodes.extend(found.with_context(|| format!("cannot list the mock nodes at {control}"))?);
+        }
         Ok(Self {
             addresses,
             pace,
@@ -288,9 +293,17 @@ impl Target {
         }
         let mut first = u64::MAX;
         for (endpoint, stream) in &mut streams {
-            for event in events.iter().filter(|event| endpoint.carries(event)) {
-                let message = stream.until(self.pace.event, |message| message.data == *event).await?;
-                first = first.min(message.id.unwrap_or(u64::MAX));
+            let mut due: Vec<&String> = events.iter().filter(|event| endpoint.carries(event)).collect();
+            let deadline = Instant::now() + self.pace.event;
+            while let Some(missing) = due.first() {
+                let expected = format!("the node's event on {}: {missing}", endpoint.path());
+                let left = deadline.saturating_duration_since(Instant::now());
+                let message =
+                    stream.message(left).await.map_err(|_| Deviation::new(expected, "it did not come"))?;
+                if let Some(place) = due.iter().position(|event| **event == message.data) {
+                    due.remove(place);
+                    first = first.min(message.id.unwrap_or(u64::MAX));
+                }
             }
         }
         Ok(if first == u64::MAX { 0 } else { first })

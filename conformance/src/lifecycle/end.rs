@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use tokio::time::Instant;
+
 use super::{
     middleware::wait_for_status,
     story::{Act, Audience},
@@ -92,7 +94,12 @@ impl Ending {
         target.nodes()[0].shutdown().await?;
         let last = audience.hear_out(pace.exhaustion).await?;
         let ends = audience.ends();
-        let port_closed = target.stream("GET", Endpoint::Sidecar.path(), &[]).await.is_err();
+        let deadline = Instant::now() + pace.reply;
+        let mut port_closed = false;
+        while !port_closed && Instant::now() < deadline {
+            port_closed = target.stream("GET", Endpoint::Sidecar.path(), &[]).await.is_err();
+            tokio::time::sleep(pace.settle / 10).await;
+        }
         Ok(Self { defunct, others_go_on, last, ends, port_closed })
     }
 }

@@ -7,12 +7,14 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::config::Storage;
+use crate::config::{Database, Storage};
+use crate::store::sqlite::Sqlite;
 use crate::store::{OpenError, Store};
 
 /// What a run reaches the outside world by.
@@ -35,6 +37,9 @@ pub trait Environment: Clone + Send + Sync + 'static {
 
     /// The wall clock.
     fn now(&self) -> SystemTime;
+
+    /// All ports are open: each server by its section in the configuration, and where it listens.
+    fn ready(&self, ports: &[(&'static str, SocketAddr)]);
 }
 
 /// A bound port.
@@ -50,6 +55,76 @@ pub trait Listener: Send + 'static {
     /// # Errors
     /// If the operating system does not tell.
     fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// The network and the clock of the operating system, and a database.
+#[derive(Clone, Default)]
+pub struct RealEnvironment {
+    ready: Option<Ready>,
+}
+
+/// What is told once all ports are open.
+type Ready = Arc<dyn Fn(&[(&'static str, SocketAddr)]) + Send + Sync>;
+
+impl RealEnvironment {
+    /// Calls `ready` once all ports are open.
+    pub fn telling(ready: impl Fn(&[(&'static str, SocketAddr)]) + Send + Sync + 'static) -> Self {
+        Self { ready: Some(Arc::new(ready)) }
+    }
+}
+
+impl Environment for RealEnvironment {
+    type Io = TcpStream;
+    type Listener = TcpListener;
+    type Store = Sqlite;
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that dials")]
+    async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let io = TcpStream::connect((host, port)).await?;
+        io.set_nodelay(true)?;
+        Ok(io)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that binds")]
+    async fn bind(&self, address: IpAddr, port: u16) -> io::Result<TcpListener> {
+        TcpListener::bind((address, port)).await
+    }
+
+    async fn open_store(&self, storage: &Storage) -> Result<Sqlite, OpenError> {
+        match &storage.database {
+            Database::Sqlite(config) => Sqlite::open(&storage.path, config).await,
+            Database::Postgres(_) => Err(OpenError::Refused(
+                "PostgreSQL is not supported by this version yet: use [storage.sqlite_config], and unset the \
+                 variables SIDECAR_POSTGRES_*"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn ready(&self, ports: &[(&'static str, SocketAddr)]) {
+        if let Some(ready) = &self.ready {
+            ready(ports);
+        }
+    }
+}
+
+impl Listener for TcpListener {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (io, peer) = Self::accept(self).await?;
+        io.set_nodelay(true)?;
+        Ok((io, peer))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
+    }
 }
 
 /// Milliseconds since the Unix epoch, 0 before it.

@@ -7,7 +7,22 @@
 //!                     \-> rest
 //! ```
 
+mod admin;
+pub mod command;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod environment;
 pub mod event;
+mod hub;
+mod ingest;
+pub mod logging;
+pub mod metrics;
+mod node;
+mod rest;
+pub mod run;
+mod serve;
 pub mod store;
+mod stream;
+
+pub use run::{Outcome, run};

@@ -4,15 +4,19 @@
 //! its bytes are only moved: they are stored, framed and served exactly as the node sent them. No type here
 //! mirrors a whole block or deploy: only the fields that identify an event or that a look-up needs are read.
 
+mod delivery;
 mod identity;
 mod kind;
 mod message;
+mod node_state;
 mod payload;
 mod version;
 
+pub use delivery::{Cursor, Delivery, News};
 pub use identity::{Identity, Key};
 pub use kind::{Channel, Endpoint, Filter, Kind};
 pub use message::{Malformed, Message};
+pub use node_state::NodeState;
 pub use payload::Payload;
 pub use version::ApiVersion;
 

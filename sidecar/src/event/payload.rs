@@ -19,6 +19,9 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// What a buffer begins with: not part of the JSON.
+    pub(crate) const HEAD: usize = FIELD.len();
+
     /// Room for `\nid:` and the digits of any id, and the blank line that ends a message.
     const TAIL: usize = 4 + 20 + 2;
 
@@ -30,9 +33,10 @@ impl Payload {
         Self { framed }
     }
 
-    /// A buffer to which the bytes of a JSON text are to be appended, for [`Payload::checked`].
-    pub fn buffer() -> Vec<u8> {
-        let mut framed = Vec::with_capacity(512);
+    /// A buffer to which the bytes of a JSON text are to be appended, for [`Payload::checked`]. It has room for
+    /// this many bytes of JSON.
+    pub fn buffer(room: usize) -> Vec<u8> {
+        let mut framed = Vec::with_capacity(FIELD.len() + room + Self::TAIL);
         framed.extend_from_slice(FIELD);
         framed
     }
@@ -41,7 +45,11 @@ impl Payload {
     pub fn checked(mut framed: Vec<u8>) -> Option<Self> {
         debug_assert!(framed.starts_with(FIELD), "the buffer was not begun by `buffer`");
         str::from_utf8(&framed).ok()?;
-        framed.reserve_exact(Self::TAIL);
+        if framed.capacity() - framed.len() < Self::TAIL || framed.capacity() / 2 > framed.len() {
+            // Once, since a buffer that grew chunk by chunk may be twice as large as what is in it.
+            framed.reserve_exact(Self::TAIL);
+            framed.shrink_to(framed.len() + Self::TAIL);
+        }
         Some(Self { framed })
     }
 

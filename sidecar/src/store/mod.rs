@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::event::{ApiVersion, Channel, Endpoint, EntryId, Event, Filter, Identity, Key, Kind, Payload};
+pub use crate::event::Cursor;
+use crate::event::{ApiVersion, Channel, Endpoint, EntryId, Event, Identity, Key, Kind, Payload};
 
 /// Entries with more JSON than this many bytes are read in slices, so that a reader of the log holds a bounded
 /// amount of memory whatever the log holds. It is well above a usual event (a DeployProcessed has some 10 kB).
@@ -34,23 +35,6 @@ pub const PAGE_ENTRIES: usize = 512;
 
 /// A page ends with the entry that brings it to this many bytes of JSON.
 pub const PAGE_BYTES: usize = 256 * 1024;
-
-/// The last message seen on one filter of one node, kept beside the log and moved in the same transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor {
-    /// The node as the configuration names it: `host:sse_port`.
-    pub node: Arc<str>,
-    /// The filter.
-    pub filter: Filter,
-    /// The node's id of that message.
-    pub id: u32,
-    /// What that message says, to recognise it when the node is asked for it again.
-    pub fingerprint: Identity,
-    /// How many times the node's id counter was seen to be reset.
-    pub run: u32,
-    /// The id to ask for first: `id`, or an earlier one while a hole before it is still open.
-    pub resume: u32,
-}
 
 /// The API version in force, and the node that set it.
 #[derive(Debug, Clone, PartialEq, Eq)]

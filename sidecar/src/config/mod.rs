@@ -1,9 +1,30 @@
 //! The configuration: a TOML file and variables of the environment, checked into real types.
+//!
+//! [`Config::load`] takes the file of the public 1.x sidecar, field for field. It reports everything that is wrong
+//! at once, each with file, line, field, what was found and what would be right; what it does not know it warns of.
+//! It reads one file, opens and binds nothing, and asks the environment only through the function it is given.
+//!
+//! Within: [`load`](Config::load) goes through the sections in order, `storage` through the choice of a database,
+//! each by a `section` whose fields are of a `field` kind; a `problem` is what they complain of.
+
+mod display;
+mod field;
+mod load;
+mod password;
+mod problem;
+mod section;
+mod storage;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use load::Loaded;
+pub use password::Password;
+pub use problem::{ConfigError, ConfigWarning, Place, Problem};
 
 /// Everything an operator can set, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +109,8 @@ pub struct Storage {
 pub enum Database {
     /// `[storage.sqlite_config]`
     Sqlite(Sqlite),
+    /// `[storage.postgresql_config]`, or the variables `SIDECAR_POSTGRES_*`
+    Postgres(Postgres),
 }
 
 /// `[storage.sqlite_config]`
@@ -99,6 +122,23 @@ pub struct Sqlite {
     pub max_connections_in_pool: u32,
     /// Pages in the write-ahead log after which they are moved into the database file.
     pub wal_autocheckpointing_interval: u32,
+}
+
+/// `[storage.postgresql_config]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Postgres {
+    /// An IP address, a host name, or the folder of a socket on this machine.
+    pub host: String,
+    /// Port of the server.
+    pub port: u16,
+    /// Name of the database.
+    pub database_name: String,
+    /// Who logs in.
+    pub database_username: String,
+    /// By which password.
+    pub database_password: Password,
+    /// Connections to the server.
+    pub max_connections_in_pool: u32,
 }
 
 /// `[event_stream_server]`
@@ -142,6 +182,9 @@ pub struct HttpLimits {
     /// Requests begun within a second.
     pub max_requests_per_second: u32,
 }
+
+/// Events of up to 64 MiB are taken: single ones of 30 MB and more occur (`Step`).
+pub const DEFAULT_MAX_EVENT_SIZE: usize = 64 * 1024 * 1024;
 
 /// All interfaces of IP version 4.
 pub const ANY_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);

@@ -1,0 +1,1 @@
+//! Random operations on each store, against the most naive log there can be.

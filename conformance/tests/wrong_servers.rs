@@ -301,6 +301,7 @@ fn lifecycle_cases() -> Vec<Case> {
         two("middleware.older-not-announced", Fault::AnnouncesEveryVersion),
         two("middleware.out-of-sync", Fault::KeepsOldVersion),
         two("metrics.node-statuses.incompatible", Fault::StatusStuck),
+        two("middleware.compatible-again", Fault::NeverLooksAgain),
         two("metrics.node-statuses.defunct", Fault::StatusStuck),
         two("sidecar-shutdown.not-first", Fault::EndsWithFirst),
         one("sidecar-shutdown.emitted", Fault::NoOwnShutdown),

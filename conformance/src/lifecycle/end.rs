@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 use super::{
-    middleware::wait_for_status,
+    middleware::wait_for_statuses,
     story::{Act, Audience},
 };
 use crate::{
@@ -80,12 +80,22 @@ impl Ending {
     pub(crate) async fn bring(target: &Target) -> Result<Self, Deviation> {
         target.story().await?;
         let pace = target.pace();
+        if target.nodes().len() > 1 && target.has_admin() {
+            // A check before may have left a node that was incompatible and is not looked at all the time.
+            wait_for_statuses(target, "2 of all nodes", pace.exhaustion, |all| {
+                all.iter().all(|status| *status == 2.0)
+            })
+            .await?;
+        }
         let mut audience = Audience::gather(target).await?;
         let (mut defunct, mut others_go_on) = (None, None);
         for (index, node) in target.nodes().iter().enumerate().skip(1) {
             node.shutdown().await?;
             if target.has_admin() && index == 1 {
-                defunct = Some(wait_for_status(target, -1.0, pace.exhaustion).await);
+                defunct = Some(
+                    wait_for_statuses(target, "-1 of a node", pace.exhaustion, |all| all.contains(&-1.0))
+                        .await,
+                );
                 let event = target.chain().event("FinalitySignature");
                 target.nodes()[0].emit(&event).await?;
                 others_go_on = Some(audience.hear(std::slice::from_ref(&event), pace.event).await?);

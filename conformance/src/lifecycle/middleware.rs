@@ -1,5 +1,7 @@
 //! Several nodes at once. All of these checks run after the story, in which the first node has got the greater version.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::story::{Act, Audience, next_version, scrape, version_in};
@@ -56,6 +58,13 @@ pub(super) const CHECKS: &[Check] = &[
         says: "-2 - defunct -> node is in an incompatible version",
         needs: &[Need::Events, Need::Admin, Need::TwoNodes],
         run: |target| Box::pin(incompatible(target)),
+    },
+    Check {
+        id: "middleware.compatible-again",
+        section: Section::Sidecar("connection life"),
+        says: "An incompatible node is looked at again while other nodes keep the process alive",
+        needs: &[Need::Events, Need::Admin, Need::TwoNodes],
+        run: |target| Box::pin(compatible_again(target)),
     },
 ];
 
@@ -168,14 +177,24 @@ async fn out_of_sync(target: &Target) -> Finding {
     Ok(format!("{expected} once, though the first node still has the version before"))
 }
 
+/// Makes the second node incompatible, unless it is still taken for that.
+async fn becomes_incompatible(target: &Target, node: &NodeControl) -> Finding {
+    let has = |all: &[f64]| all.contains(&-2.0);
+    if let Ok(already) = wait_for_statuses(target, "-2 of a node", Duration::ZERO, has).await {
+        return Ok(already);
+    }
+    node.shutdown().await?;
+    node.set_build_version("1.4.15").await?;
+    node.restart().await?;
+    let seen = wait_for_statuses(target, "-2 of a node", target.pace().reconnect, has).await;
+    // In any case the node is left as it was: checks to come need it.
+    node.set_build_version("1.5.8").await?;
+    seen
+}
+
 async fn incompatible(target: &Target) -> Finding {
     let (first, second) = nodes(target).await?;
-    second.shutdown().await?;
-    second.set_build_version("1.4.15").await?;
-    second.restart().await?;
-    let seen = wait_for_status(target, -2.0, target.pace().reconnect).await;
-    second.set_build_version("1.5.8").await?;
-    let statuses = seen?;
+    let statuses = becomes_incompatible(target, second).await?;
     let mut audience = Audience::gather(target).await?;
     let event = target.chain().event("FinalitySignature");
     first.emit(&event).await?;
@@ -184,19 +203,28 @@ async fn incompatible(target: &Target) -> Finding {
     Ok(format!("{statuses}, while the events of the other node go on"))
 }
 
-/// Waits until a node has this status; tells all statuses.
-pub(super) async fn wait_for_status(
+async fn compatible_again(target: &Target) -> Finding {
+    let (_, second) = nodes(target).await?;
+    becomes_incompatible(target, second).await?;
+    // How long it takes until an incompatible node is looked at again is the sidecar's own affair.
+    let patience = target.pace().exhaustion;
+    wait_for_statuses(target, "2 of all nodes", patience, |all| all.iter().all(|status| *status == 2.0)).await
+}
+
+/// Waits until the statuses of the nodes are as `wanted`; tells them.
+pub(super) async fn wait_for_statuses(
     target: &Target,
-    status: f64,
-    patience: std::time::Duration,
-) -> Result<String, Deviation> {
+    expected: &str,
+    patience: Duration,
+    wanted: impl Fn(&[f64]) -> bool,
+) -> Finding {
     let deadline = Instant::now() + patience;
     loop {
         let statuses = metrics::by_label(&scrape(target).await, "node_statuses", "node_statuses", "node");
-        if statuses.values().any(|other| *other == status) {
+        if wanted(&statuses.values().copied().collect::<Vec<_>>()) {
             return Ok(format!("{statuses:?}"));
         }
-        ensure(Instant::now() < deadline, format!("the status {status} of a node"), format!("{statuses:?}"))?;
+        ensure(Instant::now() < deadline, expected, format!("{statuses:?}"))?;
         tokio::time::sleep(target.pace().settle / 10).await;
     }
 }

@@ -92,7 +92,10 @@ async fn strict(target: &Target) -> Finding {
 }
 
 async fn refusals(target: &Target) -> Finding {
-    let mut seen = Vec::new();
+    // What is at the root is the server's own affair, but it must not fail.
+    let root = target.get(Server::Admin, "/").await?;
+    ensure(root.status < 500, "no failure for /", &root)?;
+    let mut seen = vec![format!("GET /: {}", root.status)];
     for (method, path) in [(Method::GET, "/no-such-path"), (Method::GET, "//"), (Method::POST, "/metrics")] {
         let answer = target.ask(Server::Admin, method.clone(), path, &[]).await?;
         ensure((400..500).contains(&answer.status), format!("4xx for {method} {path}"), &answer)?;

@@ -61,6 +61,7 @@ pub(crate) enum Fault {
     LastEventIdWins,
     LatestArrival,
     LimitAnswers500,
+    NeverLooksAgain,
     NeverReconnects,
     NoKeepAlive,
     NoOwnShutdown,

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     check::{Check, Deviation, Finding, Need, Section, ensure},
     subscription::Endpoint,
-    target::Target,
+    target::{Server, Target},
     wire::End,
 };
 
@@ -19,6 +19,13 @@ const SHUTDOWN: Section = Section::Page("The Sidecar Shutdown Event");
 const ENDING: &[Need] = &[Need::Events, Need::Node, Need::End];
 
 pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "admin.health.not-ready",
+        section: Section::Sidecar("admin server"),
+        says: "/health/ready answers 503 while no node is connected",
+        needs: &[Need::Events, Need::Admin, Need::Node],
+        run: |target| Box::pin(not_ready(target)),
+    },
     Check {
         id: "metrics.node-statuses.defunct",
         section: Section::Page("The Admin Server"),
@@ -69,6 +76,8 @@ pub(crate) struct Ending {
     defunct: Option<Result<String, Deviation>>,
     /// What was seen of an event that the first node sent after that.
     others_go_on: Option<Act>,
+    /// The status of `/health/ready` when the last node had gone.
+    ready: Option<u16>,
     /// From the last node's shutdown on.
     last: Act,
     ends: BTreeMap<Endpoint, Option<End>>,
@@ -102,6 +111,12 @@ impl Ending {
             }
         }
         target.nodes()[0].shutdown().await?;
+        let mut ready = None;
+        if target.has_admin() {
+            // What is wrong with the statuses is for their own checks to say.
+            let _statuses = wait_for_statuses(target, "no 2", pace.event, |all| !all.contains(&2.0)).await;
+            ready = Some(target.get(Server::Admin, "/health/ready").await?.status);
+        }
         let last = audience.hear_out(pace.exhaustion).await?;
         let ends = audience.ends();
         let deadline = Instant::now() + pace.reply;
@@ -110,8 +125,22 @@ impl Ending {
             port_closed = target.stream("GET", Endpoint::Sidecar.path(), &[]).await.is_err();
             tokio::time::sleep(pace.settle / 10).await;
         }
-        Ok(Self { defunct, others_go_on, last, ends, port_closed })
+        Ok(Self { defunct, others_go_on, ready, last, ends, port_closed })
     }
+}
+
+async fn not_ready(target: &Target) -> Finding {
+    let mut ready = target.story().await?.down.ready;
+    if target.nodes().len() > 1 {
+        // One node's shutdown left others connected; all are gone only at the end.
+        if !target.may_end() {
+            return Err(Deviation::nothing("another node stays connected (--end-sidecar sends all away)"));
+        }
+        ready = target.ending().await?.ready;
+    }
+    let seen = ready.map_or("no answer".to_owned(), |status| status.to_string());
+    ensure(ready == Some(503), "503", &seen)?;
+    Ok(seen)
 }
 
 async fn defunct(target: &Target) -> Finding {

@@ -1,7 +1,7 @@
 //! The node's `Shutdown`, and that the sidecar lives on.
 
 use crate::{
-    check::{Check, Deviation, Finding, Need, Section, ensure},
+    check::{Check, Finding, Need, Section, ensure},
     subscription::Endpoint,
     target::Target,
 };
@@ -73,13 +73,6 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::Events, Need::Admin, Need::Node],
         run: |target| Box::pin(statuses(target)),
     },
-    Check {
-        id: "admin.health.not-ready",
-        section: Section::Sidecar("admin server"),
-        says: "/health/ready answers 503 while no node is connected",
-        needs: &[Need::Events, Need::Admin, Need::Node],
-        run: |target| Box::pin(not_ready(target)),
-    },
 ];
 
 async fn reported(target: &Target, endpoint: Endpoint) -> Finding {
@@ -149,13 +142,4 @@ async fn statuses(target: &Target) -> Finding {
     ensure(away, "3 or 1 while the node is away", &seen)?;
     ensure(up == back, "2 again when it is back", &seen)?;
     Ok(seen)
-}
-
-async fn not_ready(target: &Target) -> Finding {
-    let act = &target.story().await?.down;
-    if act.statuses().values().any(|status| *status == 2.0) {
-        return Err(Deviation::nothing("another node was still connected"));
-    }
-    ensure(act.ready == Some(503), "503", format!("{:?}", act.ready))?;
-    Ok("503".to_owned())
 }

@@ -19,6 +19,7 @@ mod ingest;
 pub mod logging;
 pub mod metrics;
 mod node;
+mod refusal;
 mod rest;
 pub mod run;
 mod serve;

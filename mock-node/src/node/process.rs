@@ -187,9 +187,13 @@ impl Process {
         {
             let mut log = self.log();
             for entry in entries {
+                let head = log.head();
                 for seat in log.seats.values_mut() {
                     if entry.is_for(seat.info.filter) {
                         wakers.extend(seat.waker.take());
+                    } else if seat.cursor == head {
+                        // Nothing to wake it for; but it is not behind either.
+                        seat.cursor += 1;
                     }
                 }
                 log.entries.push_back(entry);

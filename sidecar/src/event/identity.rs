@@ -6,22 +6,37 @@ use sha2::{Digest, Sha256};
 
 use super::{Filter, Kind};
 
-/// The first 16 bytes of the SHA-256 of an event's kind and of what names it within its kind.
+/// 16 bytes of the SHA-256 of an event's kind and of what names it within its kind.
 ///
 /// Two different events of one chain share an identity with a probability that needs no thought (2^-64 after
 /// 2^32 events), and 16 bytes keep the index small.
+///
+/// Where several names make it, the first 5 bytes are of the first name alone. So the signatures of one block, by
+/// far the most numerous events, stand side by side in an index: otherwise each that is stored would change
+/// a page of its own, which was half of the CPU time of storing it. (The 11 bytes that tell them apart leave a
+/// chance of 2^-74 within a block of a hundred signatures.)
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity(pub [u8; 16]);
 
 impl Identity {
+    const NEIGHBOURHOOD: usize = 5;
+
     /// Identity of an event that is named by these texts within its kind. Hexadecimal may come in either case.
     pub fn of(kind: Kind, names: &[&str]) -> Self {
         let mut hasher = Sha256::new();
         hasher.update([kind.code()]);
-        for name in names {
+        let Some((first, others)) = names.split_first() else { return Self(first_16(hasher)) };
+        update_lower_case(&mut hasher, first);
+        if others.is_empty() {
+            return Self(first_16(hasher));
+        }
+        let neighbourhood = first_16(hasher.clone());
+        for name in others {
             update_lower_case(&mut hasher, name);
         }
-        Self(first_16(hasher))
+        let mut identity = first_16(hasher);
+        identity[..Self::NEIGHBOURHOOD].copy_from_slice(&neighbourhood[..Self::NEIGHBOURHOOD]);
+        Self(identity)
     }
 
     /// Identity of an event that has no name: its content.
@@ -132,6 +147,15 @@ mod tests {
         let of = Identity::of;
         assert_ne!(of(Kind::DeployAccepted, &["ab"]), of(Kind::DeployProcessed, &["ab"]));
         assert_ne!(of(Kind::Fault, &["a", "bc"]), of(Kind::Fault, &["ab", "c"]));
+    }
+
+    #[test]
+    fn identities_with_the_same_first_name_are_neighbours() {
+        let [a, b] = ["01", "02"].map(|signer| Identity::of(Kind::FinalitySignature, &["ab", signer]).0);
+        assert_eq!(a[..Identity::NEIGHBOURHOOD], b[..Identity::NEIGHBOURHOOD]);
+        assert_ne!(a[Identity::NEIGHBOURHOOD..], b[Identity::NEIGHBOURHOOD..]);
+        let other = Identity::of(Kind::FinalitySignature, &["cd", "01"]).0;
+        assert_ne!(a[..Identity::NEIGHBOURHOOD], other[..Identity::NEIGHBOURHOOD]);
     }
 
     #[test]

@@ -17,11 +17,12 @@ mod write;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::{Appended, Batch, Entry, Lookup, OpenError, Page, State, Store, StoreError};
+use super::{Appended, Batch, Entry, Listed, Listing, Lookup, OpenError, Page, State, Store, StoreError};
 use crate::config;
 use crate::event::{Endpoint, EntryId};
 
@@ -68,6 +69,14 @@ impl Store for Sqlite {
 
     async fn find(&self, lookup: Lookup) -> Result<Vec<Entry>, StoreError> {
         self.reader.find(lookup).await
+    }
+
+    async fn list(&self, listing: Listing) -> Result<Listed, StoreError> {
+        self.reader.list(listing).await
+    }
+
+    async fn senders(&self) -> Result<Vec<Arc<str>>, StoreError> {
+        self.reader.senders().await
     }
 
     async fn prune(&self, before: EntryId) -> Result<u64, StoreError> {

@@ -1,14 +1,12 @@
 //! The one connection that writes.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::TryStreamExt;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions};
-use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Row, SqlSafeStr, SqlStr, SqliteConnection};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, SqlSafeStr, SqlStr, SqliteConnection};
 
 use super::super::{Appended, Arrival, Batch, Cursor, LARGE};
 use super::{open::beside, signed};
@@ -27,6 +25,10 @@ const PRUNE_STEP: u64 = 2000;
 /// Identities that are remembered in memory, to know the repetitions of other nodes without a look at the index.
 /// Nodes are some seconds apart; this is a minute of a busy chain. It takes up to 1 MB.
 const RECENT: usize = 16 * 1024;
+
+pub(super) const FORGET_ENTRIES: &str = "DELETE FROM entry WHERE id < ?";
+pub(super) const FORGET_KEYS: &str = "DELETE FROM further_key WHERE entry < ?";
+pub(super) const FORGET_PARTS: &str = "DELETE FROM entry_part WHERE entry < ?";
 
 /// Writes, on a connection that is opened anew after anything went wrong on it.
 #[derive(Debug)]
@@ -139,6 +141,13 @@ impl Writer {
     pub(super) async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         self.ready().await?.run(sql, SqliteArguments::default()).await
     }
+
+    /// The number that a query on the writing connection gives.
+    #[cfg(test)]
+    pub(super) async fn number(&mut self, sql: &'static str) -> i64 {
+        let session = self.ready().await.expect("opens");
+        sqlx::query_scalar(sql).fetch_one(&mut session.connection).await.expect("is valid")
+    }
 }
 
 /// A connection and what is known of the database as long as it lasts.
@@ -196,74 +205,60 @@ impl Session {
     }
 
     async fn append(&mut self, batch: &Batch) -> Result<Vec<Appended>, sqlx::Error> {
-        let new = self.new_ones(batch).await?;
-        let mut head = self.head;
-        let mut rows = Vec::with_capacity(batch.arrivals.len());
-        let mut appended = Vec::with_capacity(batch.arrivals.len());
-        for (arrival, new) in batch.arrivals.iter().zip(new) {
-            appended.push(if new {
-                head += 1;
-                rows.push((head, arrival));
-                Appended::New(head)
-            } else {
-                Appended::Duplicate
-            });
+        let candidates = self.candidates(batch);
+        let new = if self.fits_one_command(batch, &candidates) {
+            self.write_at_once(batch, &candidates).await?
+        } else {
+            let new = self.unknown(batch, candidates).await?;
+            self.write_in_turn(batch, &new).await?;
+            new
+        };
+        let mut appended = vec![Appended::Duplicate; batch.arrivals.len()];
+        for (id, at) in (self.head + 1..).zip(&new) {
+            appended[*at] = Appended::New(id);
         }
-        if self.fits_one_command(batch, &rows) {
-            self.write_at_once(batch, &rows).await?;
-        } else if !rows.is_empty() || !batch.cursors.is_empty() || changes_log(batch) {
-            self.run("BEGIN IMMEDIATE", SqliteArguments::default()).await?;
-            self.write_in_turn(batch, &rows).await?;
-            self.run("COMMIT", SqliteArguments::default()).await?;
-        }
-        self.head = head;
+        self.head += new.len() as u64;
         for arrival in &batch.arrivals {
             self.recent.insert(arrival.event.identity);
         }
         Ok(appended)
     }
 
-    /// Which arrivals the log does not have, and no earlier one of the batch is.
-    async fn new_ones(&mut self, batch: &Batch) -> Result<Vec<bool>, sqlx::Error> {
+    /// Places in the batch of the arrivals that may be new: neither an earlier one of the batch nor a recent one
+    /// is the same event.
+    fn candidates(&self, batch: &Batch) -> Vec<usize> {
         let mut seen = HashSet::with_capacity(batch.arrivals.len());
-        let mut new: Vec<bool> = batch
-            .arrivals
-            .iter()
-            .map(|Arrival { event, .. }| {
-                !self.recent.contains(&event.identity) && seen.insert(event.identity)
-            })
-            .collect();
-        let candidates: Vec<_> = (0..new.len()).filter(|at| new[*at]).collect();
-        let mut held = HashSet::new();
+        let may_be_new = |identity| !self.recent.contains(identity) && seen.insert(*identity);
+        let identities = batch.arrivals.iter().map(|arrival| &arrival.event.identity);
+        let may_be_new: Vec<_> = identities.map(may_be_new).collect();
+        (0..may_be_new.len()).filter(|at| may_be_new[*at]).collect()
+    }
+
+    /// Those of the candidates that the log does not have.
+    async fn unknown(&mut self, batch: &Batch, candidates: Vec<usize>) -> Result<Vec<usize>, sqlx::Error> {
+        let mut known = HashSet::new();
         for chunk in candidates.chunks(SIZES[2]) {
             let size = size_for(chunk.len());
             let mut arguments = SqliteArguments::default();
             for at in chunk {
                 add(&mut arguments, &batch.arrivals[*at].event.identity.0[..])?;
             }
-            let query = sqlx::query_with(self.statements.ask[size].clone(), arguments);
-            let mut found = query.fetch(&mut self.connection);
-            while let Some(row) = found.try_next().await? {
-                held.insert(row.try_get::<&[u8], _>(0)?.to_vec());
-            }
+            let query = sqlx::query_scalar_with(self.statements.ask[size].clone(), arguments);
+            known.extend(query.fetch_all(&mut self.connection).await?);
         }
-        if !held.is_empty() {
-            for at in candidates {
-                new[at] = !held.contains(&batch.arrivals[at].event.identity.0[..]);
-            }
-        }
-        Ok(new)
+        Ok(without(candidates, batch, &known))
     }
 
-    /// Whether the usual small batch is all there is: then one command writes it, and its latency is that of
-    /// the sync.
-    fn fits_one_command(&self, batch: &Batch, rows: &[(EntryId, &Arrival)]) -> bool {
-        !rows.is_empty()
-            && rows.len() <= SIZES[1]
+    /// Whether it is a usual small batch: then one command writes it, and its latency is that of the sync.
+    fn fits_one_command(&self, batch: &Batch, candidates: &[usize]) -> bool {
+        !candidates.is_empty()
+            && candidates.len() <= SIZES[1]
             && batch.cursors.len() <= CURSORS
-            && !changes_log(batch)
+            && batch.in_force.is_none()
+            && batch.chain.is_none()
             && batch.cursors.iter().all(|cursor| self.sources.contains_key(&cursor.node))
-            && rows.iter().all(|(_, arrival)| {
+            && candidates.iter().all(|at| {
+                let arrival = &batch.arrivals[*at];
                 arrival.event.payload.len() <= LARGE
                     && arrival.event.keys.len() <= 1
                     && self.sources.contains_key(&arrival.node)
@@ -271,26 +266,41 @@ impl Session {
             })
     }
 
+    /// Writes the batch with one command, which passes over the candidates that the log has, and says which it
+    /// did not have.
     async fn write_at_once(
         &mut self,
         batch: &Batch,
-        rows: &[(EntryId, &Arrival)],
-    ) -> Result<(), sqlx::Error> {
-        let size = size_for(rows.len());
+        candidates: &[usize],
+    ) -> Result<Vec<usize>, sqlx::Error> {
+        let size = size_for(candidates.len());
         let mut arguments = SqliteArguments::default();
-        for (id, arrival) in rows {
-            self.add_entry(&mut arguments, *id, arrival)?;
+        add(&mut arguments, signed(self.head))?;
+        for (order, at) in (1..).zip(candidates) {
+            self.add_entry(&mut arguments, order, &batch.arrivals[*at])?;
         }
-        add_nulls(&mut arguments, (SIZES[size] - rows.len()) * ENTRY_COLUMNS)?;
+        add_nulls(&mut arguments, (SIZES[size] - candidates.len()) * ENTRY_COLUMNS)?;
         self.add_cursors(&mut arguments, &batch.cursors)?;
-        self.run(self.statements.at_once[size].clone(), arguments).await
+        add_nulls(&mut arguments, (CURSORS - batch.cursors.len()) * CURSOR_COLUMNS)?;
+        add(&mut arguments, signed(self.head))?;
+        let query = sqlx::query_scalar_with(self.statements.at_once[size].clone(), arguments);
+        let added: i64 = query.fetch_one(&mut self.connection).await?;
+        if u64::try_from(added) == Ok(candidates.len() as u64) {
+            return Ok(candidates.to_vec());
+        }
+        let new = sqlx::query_scalar("SELECT identity FROM entry WHERE id > ?").bind(signed(self.head));
+        let new: HashSet<Vec<u8>> = new.fetch_all(&mut self.connection).await?.into_iter().collect();
+        let is_new = |at: &usize| new.contains(&batch.arrivals[*at].event.identity.0[..]);
+        Ok(candidates.iter().copied().filter(is_new).collect())
     }
 
-    async fn write_in_turn(
-        &mut self,
-        batch: &Batch,
-        rows: &[(EntryId, &Arrival)],
-    ) -> Result<(), sqlx::Error> {
+    /// Writes a batch of any size and content, of whose arrivals those at `new` are new.
+    async fn write_in_turn(&mut self, batch: &Batch, new: &[usize]) -> Result<(), sqlx::Error> {
+        if new.is_empty() && batch.cursors.is_empty() && batch.in_force.is_none() && batch.chain.is_none() {
+            return Ok(());
+        }
+        let rows: Vec<_> = (self.head + 1..).zip(new.iter().map(|at| &batch.arrivals[*at])).collect();
+        self.run("BEGIN IMMEDIATE", SqliteArguments::default()).await?;
         self.intern(batch).await?;
         for chunk in rows.chunks(SIZES[2]) {
             let size = size_for(chunk.len());
@@ -301,7 +311,7 @@ impl Session {
             }
             self.run(self.statements.entries[size].clone(), arguments).await?;
         }
-        for (id, arrival) in rows {
+        for (id, arrival) in &rows {
             for key in arrival.event.keys.iter().skip(1) {
                 let arguments = arguments_of(&[Value::Bytes(&key.0), Value::Number(signed(*id))])?;
                 self.run("INSERT OR IGNORE INTO further_key VALUES (?, ?)", arguments).await?;
@@ -324,7 +334,7 @@ impl Session {
             let arguments = arguments_of(&[Value::Text(chain)])?;
             self.run("UPDATE log SET chain = ? WHERE one = 1", arguments).await?;
         }
-        Ok(())
+        self.run("COMMIT", SqliteArguments::default()).await
     }
 
     async fn write_parts(&mut self, id: EntryId, data: &[u8]) -> Result<(), sqlx::Error> {
@@ -406,9 +416,9 @@ impl Session {
         self.run("BEGIN IMMEDIATE", SqliteArguments::default()).await?;
         self.run("UPDATE log SET head = ? WHERE one = 1", arguments_of(&[Value::Number(signed(self.head))])?)
             .await?;
-        let pruned = self.rows_affected("DELETE FROM entry WHERE id < ?", below.clone()).await?;
-        self.run("DELETE FROM further_key WHERE entry < ?", below.clone()).await?;
-        self.run("DELETE FROM entry_part WHERE entry < ?", below).await?;
+        let pruned = self.rows_affected(FORGET_ENTRIES, below.clone()).await?;
+        self.run(FORGET_KEYS, below.clone()).await?;
+        self.run(FORGET_PARTS, below).await?;
         self.run("COMMIT", SqliteArguments::default()).await?;
         // What was forgotten may come again.
         self.recent = Recent::default();
@@ -416,8 +426,12 @@ impl Session {
     }
 }
 
-fn changes_log(batch: &Batch) -> bool {
-    batch.in_force.is_some() || batch.chain.is_some()
+fn without(candidates: Vec<usize>, batch: &Batch, known: &HashSet<Vec<u8>>) -> Vec<usize> {
+    if known.is_empty() {
+        return candidates;
+    }
+    let is_new = |at: &usize| !known.contains(&batch.arrivals[*at].event.identity.0[..]);
+    candidates.into_iter().filter(is_new).collect()
 }
 
 async fn names(
@@ -467,39 +481,56 @@ const ENTRY_COLUMNS: usize = 10;
 const CURSOR_COLUMNS: usize = 6;
 
 /// SQL texts that depend on sizes.
-struct Statements {
-    ask: [SqlStr; 3],
+pub(super) struct Statements {
+    pub(super) ask: [SqlStr; 3],
     entries: [SqlStr; 3],
     at_once: [SqlStr; 2],
     cursors: SqlStr,
 }
 
 impl Statements {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // Parameters have no numbers: to find a numbered one, SQLite goes through the list of all.
         let shared = |sql: String| AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str();
-        let entries = |size: usize| insert("INSERT INTO entry", SIZES[size], ENTRY_COLUMNS);
-        let cursors = || insert("INSERT OR REPLACE INTO cursor", CURSORS, CURSOR_COLUMNS);
+        let entries = |size: usize| {
+            let rows = rows(SIZES[size], ENTRY_COLUMNS);
+            shared(format!("INSERT INTO entry SELECT * FROM ({rows}) WHERE column1 IS NOT NULL"))
+        };
+        let cursors = format!(
+            "INSERT OR REPLACE INTO cursor SELECT * FROM ({}) WHERE column1 IS NOT NULL",
+            rows(CURSORS, CURSOR_COLUMNS)
+        );
         let ask = |size: usize| {
             let places = vec!["?"; SIZES[size]].join(",");
             shared(format!("SELECT identity FROM entry WHERE identity IN ({places})"))
         };
-        let at_once = |size: usize| shared(format!("BEGIN IMMEDIATE;{};{};COMMIT", entries(size), cursors()));
+        let at_once = |size: usize| {
+            shared(format!(
+                "BEGIN IMMEDIATE;
+                 INSERT INTO entry
+                     SELECT ? + row_number() OVER (ORDER BY column1), column2, column3, column4, column5,
+                         column6, column7, column8, column9, column10
+                     FROM ({}) AS row
+                     WHERE column1 IS NOT NULL
+                         AND NOT EXISTS (SELECT 1 FROM entry WHERE identity = row.column4);
+                 {cursors};
+                 COMMIT;
+                 SELECT count(*) FROM entry WHERE id > ?",
+                rows(SIZES[size], ENTRY_COLUMNS)
+            ))
+        };
         Self {
             ask: [ask(0), ask(1), ask(2)],
-            entries: [0, 1, 2].map(|size| shared(entries(size))),
+            entries: [entries(0), entries(1), entries(2)],
             at_once: [at_once(0), at_once(1)],
-            cursors: shared(cursors()),
+            cursors: shared(cursors.clone()),
         }
     }
 }
 
-fn insert(into: &str, rows: usize, columns: usize) -> String {
+fn rows(count: usize, columns: usize) -> String {
     let row = format!("({})", vec!["?"; columns].join(","));
-    let mut sql = String::new();
-    let _ = write!(sql, "{into} SELECT * FROM (VALUES {}) ", vec![row; rows].join(","));
-    sql.push_str("WHERE column1 IS NOT NULL");
-    sql
+    format!("VALUES {}", vec![row; count].join(","))
 }
 
 /// The newest identities: two sets, of which the older is forgotten when the younger is full.

@@ -53,7 +53,8 @@ impl Sidecar {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let ports = [free_port().await, free_port().await, free_port().await];
         let config = folder.path().join("config.toml");
-        std::fs::write(&config, configuration(folder.path(), ports, nodes)).expect("the configuration is written");
+        std::fs::write(&config, configuration(folder.path(), ports, nodes))
+            .expect("the configuration is written");
         let process = Command::new(env!("CARGO_BIN_EXE_casper-event-sidecar"))
             .arg("--path-to-config")
             .arg(&config)
@@ -108,9 +109,12 @@ async fn the_sidecar_conforms_to_its_documentation() {
     let nodes = [node().await, node().await];
     let listener = RealNetwork::loopback().bind(0).await.expect("loopback has free ports");
     let control = listener.local_addr().expect("a bound listener has an address");
-    let named = ["one", "other"].map(str::to_owned).into_iter().zip(nodes.iter().map(Running::node)).collect();
+    let named =
+        ["one", "other"].map(str::to_owned).into_iter().zip(nodes.iter().map(Running::node)).collect();
     let mut tasks = JoinSet::new();
-    tasks.spawn(async move { control::serve::<RealNetwork>(listener, Controlled { nodes: named, player: None }).await });
+    tasks.spawn(async move {
+        control::serve::<RealNetwork>(listener, Controlled { nodes: named, player: None }).await
+    });
 
     let places: Vec<_> = nodes.iter().map(|node| (node.sse_addr(), node.rest_addr())).collect();
     let mut sidecar = Sidecar::start(&places).await;
@@ -122,7 +126,8 @@ async fn the_sidecar_conforms_to_its_documentation() {
         may_end: true,
     };
     let target = Target::new(addresses, Pace::default()).await.expect("the control server lists its nodes");
-    let verdicts = suite::run(&suite::checks(), &target, |verdict| println!("{}", report::line(verdict))).await;
+    let verdicts =
+        suite::run(&suite::checks(), &target, |verdict| println!("{}", report::line(verdict))).await;
     println!("{}", report::summary_line(&verdicts));
 
     let failed: Vec<_> = verdicts.iter().filter(|verdict| verdict.failed()).map(report::line).collect();
@@ -147,7 +152,9 @@ async fn captured_events_have_these_shapes_on_the_streams_and_in_rest() {
         .filter_map(|line| line.strip_prefix("data:"))
         .filter(|data| !data.starts_with("{\"ApiVersion\""))
         .collect();
-    node.emit_all(captured.iter().map(|data| Event::json((*data).to_owned()).expect("a captured event is one")));
+    node.emit_all(
+        captured.iter().map(|data| Event::json((*data).to_owned()).expect("a captured event is one")),
+    );
 
     let mut shapes = serde_json::Map::new();
     let mut stream = reqwest::get(format!("{}/events?start_from=0", sidecar.events)).await.expect("a stream");
@@ -158,7 +165,8 @@ async fn captured_events_have_these_shapes_on_the_streams_and_in_rest() {
     }
     for data in text.lines().filter_map(|line| line.strip_prefix("data:")) {
         let event: Value = serde_json::from_str(data).expect("events are JSON");
-        let kind = event.as_object().and_then(|event| event.keys().next()).cloned().expect("events have a tag");
+        let kind =
+            event.as_object().and_then(|event| event.keys().next()).cloned().expect("events have a tag");
         add(&mut shapes, format!("stream {kind}"), &event);
     }
     for path in [

@@ -62,11 +62,7 @@ async fn limits(place: impl Place) {
     store.append(&batch(some)).await.expect("writes");
     let first = PAGE_ENTRIES as u64 + 2;
     let listed = store.list(Listing { from: first, ..asked }).await.expect("reads");
-    assert_eq!(
-        ids(&listed.entries),
-        (first..first + 6).collect::<Vec<_>>(),
-        "the sixth brings it to the limit"
-    );
+    assert_eq!(ids(&listed.entries), (first..first + 6).collect::<Vec<_>>(), "the sixth brings it to the limit");
     assert_eq!(listed.next, Some(first + 6));
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::{
-    Appended, Arrival, Batch, Body, Cursor, Entry, InForce, LARGE, Listed, Listing, Lookup, Order,
-    PAGE_BYTES, PAGE_ENTRIES, Page, State,
+    Appended, Arrival, Batch, Body, Cursor, Entry, InForce, LARGE, Listed, Listing, Lookup, Order, PAGE_BYTES, PAGE_ENTRIES, Page,
+    State,
 };
 use crate::event::{Endpoint, EntryId, Filter, Identity, Key, Kind, Payload};
 

@@ -12,8 +12,7 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, SqliteConnection, TypeInfo, ValueRef, query, query_as, query_scalar};
 
 use super::super::{
-    Body, Cursor, Entry, InForce, LARGE, Listed, Listing, Lookup, Order, PAGE_BYTES, PAGE_ENTRIES, Page,
-    State, StoreError,
+    Body, Cursor, Entry, InForce, LARGE, Listed, Listing, Lookup, Order, PAGE_BYTES, PAGE_ENTRIES, Page, State, StoreError,
 };
 use super::{corrupt, open, read_error, signed, unavailable};
 use crate::config;

@@ -26,6 +26,8 @@ pub struct History {
     pub lives: Vec<Life>,
     /// What `/metrics` says at the end, if the sidecar runs.
     pub metrics: Option<String>,
+    /// All is well at the end, and every node must be connected.
+    pub healed: bool,
     /// What was done, in words.
     pub operations: Vec<(Duration, String)>,
     /// When the run ended.
@@ -121,6 +123,8 @@ pub struct Session {
     pub messages: Vec<Received>,
     /// When it ended, and how.
     pub end: Option<(Duration, SessionEnd)>,
+    /// Whether the subscriber pauses after each piece that it read.
+    pub slow: bool,
     /// Whether the subscriber ever stopped reading while it was open.
     pub stalled: bool,
 }

@@ -15,4 +15,5 @@ pub mod promise;
 pub mod scenario;
 pub mod sse;
 pub mod subscriber;
+pub mod swarm;
 pub mod world;

@@ -45,9 +45,11 @@ impl Process {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts it, once it does not run.
+    /// Starts it, unless it runs.
     pub fn start(&self) {
-        self.shared.starts.send_modify(|starts| *starts += 1);
+        let runs = self.runs();
+        let begun = self.state().begun;
+        self.shared.starts.send_replace(begun + u64::from(!runs));
     }
 
     /// Asks it to stop, as SIGTERM does.

@@ -158,6 +158,7 @@ impl Client {
                 answered: None,
                 messages: Vec::new(),
                 end: None,
+                slow: !self.subscriber.pace.is_zero(),
                 stalled: false,
             });
             let end = self.session(session, start).await;

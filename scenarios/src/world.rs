@@ -48,6 +48,7 @@ pub struct World {
     config: Config,
     disk: Disk,
     restart_torn_after: Duration,
+    healed: bool,
 }
 
 /// Settings of the sidecar that scenarios vary.
@@ -65,6 +66,7 @@ impl World {
             config: config(),
             disk: Disk::new(),
             restart_torn_after: Duration::from_secs(2),
+            healed: false,
         }
     }
 
@@ -193,6 +195,17 @@ impl World {
             }
         }
         self
+    }
+
+    /// At the end all is well again: the sidecar must run and be connected to every node.
+    pub fn healed(mut self) -> Self {
+        self.healed = true;
+        self
+    }
+
+    /// How many nodes there are so far.
+    pub fn count_nodes(&self) -> usize {
+        self.nodes.len()
     }
 
     /// The disk, to prepare it before the run.
@@ -385,6 +398,7 @@ impl Running {
             sessions: self.sessions.all(),
             lives: self.process.lives(),
             metrics: answer,
+            healed: self.world.healed,
             operations: self.operations,
             end: self.sim.elapsed(),
         }

@@ -38,7 +38,13 @@ fn ends_in_time(history: &History, life: &Life) -> Result<(), String> {
             Some((_, LifeEnd::Ended { success: true, .. })) => {
                 Err("it ended with status 0 though nobody asked it to".to_owned())
             }
-            Some((_, LifeEnd::Failed(why))) => Err(format!("it could not start: {why}")),
+            Some((_, LifeEnd::Ended { outcome, .. })) if outcome.contains("Failure") => {
+                Err(format!("a part of it failed: {outcome}"))
+            }
+            // A store that cannot be read ends the start: whoever started it tries again.
+            Some((_, LifeEnd::Failed(why))) if !has_store_trouble(history) => {
+                Err(format!("it could not start: {why}"))
+            }
             _ => Ok(()),
         };
     };
@@ -71,7 +77,7 @@ fn streams_end(history: &History, life: &Life) -> Result<(), String> {
         let alive = answered >= life.started
             && answered <= *ended
             && session.end.as_ref().is_none_or(|(at, _)| at >= ended);
-        if !alive || session.stalled || *ended + LATENCY > history.end {
+        if !alive || session.stalled || session.slow || *ended + LATENCY > history.end {
             continue;
         }
         let who = format!("subscriber {} of {}", session.subscriber, session.endpoint.path());

@@ -14,8 +14,12 @@ pub(super) fn check(history: &History) -> Result<(), String> {
     let large = history.log.iter().any(|entry| entry.data.is_none());
     for node in &history.nodes {
         let series = format!("node_statuses{{node=\"{}\"}}", node.name);
-        if history.metric(&series) != Some(CONNECTED) {
-            continue;
+        match history.metric(&series) {
+            Some(CONNECTED) => {}
+            state if history.healed => {
+                return Err(format!("{} is not connected again (state {state:?})", node.name));
+            }
+            _ => continue,
         }
         for held in node.held() {
             let data = String::from_utf8_lossy(&held.data);

@@ -9,7 +9,7 @@ use crate::history::{History, channel_of};
 
 pub(super) fn check(history: &History) -> Result<(), String> {
     // What is recovered later after a hole is out of its order, and is meant to be.
-    if history.operations.iter().any(|(_, what)| what.contains("Raw(") || what.contains("WithId(")) {
+    if history.operations.iter().any(|(_, what)| what.contains("WithId(")) {
         return Ok(());
     }
     for node in &history.nodes {

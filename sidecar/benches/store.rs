@@ -131,11 +131,15 @@ async fn ingest(folder: &Path, what: &str, batches: &[Batch]) {
     let ratio = bare_time / time;
     let floor = ">= 0.5 of the bare insert";
     say("append, share of the bare insert's events/s", format!("{ratio:.2}"), floor, Some(ratio >= 0.5));
+    let small = (bytes as f64) < 400.0 * count;
     let cpu = cpu / count * 1e6;
-    say("append, us of CPU per event", format!("{cpu:.2}"), "<= 10", Some(cpu <= 10.0));
+    // The original sidecar 1.x takes 634 us of CPU for an event of such a mix.
+    let (most, floor) =
+        if small { (10.0, "<= 10") } else { (31.7, "<= 31.7, a twentieth of the original's") };
+    say("append, us of CPU per event", format!("{cpu:.2}"), floor, Some(cpu <= most));
     say("bare insert, bytes on disk per event", format!("{:.0}", bare_size / count), "", None);
     let size = size / count;
-    if bytes as f64 / count < 400.0 {
+    if small {
         say("append, bytes on disk per event", format!("{size:.0}"), "<= 700", Some(size <= 700.0));
     } else {
         say("append, bytes on disk per event", format!("{size:.0}"), "", None);
@@ -251,10 +255,12 @@ async fn latency(folder: &Path, count: usize) {
     store.close().await;
     let (sync50, sync99) = percentiles(&mut syncs);
     let (append50, append99) = percentiles(&mut appends);
-    say("five pages and an fdatasync, p50 and p99 in ms", format!("{sync50:.2} {sync99:.2}"), "", None);
-    let met = append50 <= sync50 + 0.4 && append99 <= 2.5;
-    let floor = "<= p50 of the sync + 0.4, <= 2.5";
-    say("append, p50 and p99 in ms", format!("{append50:.2} {append99:.2}"), floor, Some(met));
+    say("five pages and an fdatasync, p50 in ms", format!("{sync50:.2}"), "", None);
+    say("five pages and an fdatasync, p99 in ms", format!("{sync99:.2}"), "", None);
+    let floor = "<= the sync's + 0.4";
+    say("append, p50 in ms", format!("{append50:.2}"), floor, Some(append50 <= sync50 + 0.4));
+    let floor = "<= 2.5, if the disk is not busy otherwise";
+    say("append, p99 in ms", format!("{append99:.2}"), floor, Some(append99 <= 2.5));
     say("append, us of CPU", format!("{:.0}", cpu / count as f64 * 1e6), "", None);
 }
 

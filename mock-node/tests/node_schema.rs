@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use mock_node::chain::{Chain, ChainConfig};
 use serde_json::{Value, json};
 
-fn schema_file() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("CASPER_SSE_SCHEMA") {
-        return Some(path.into());
-    }
-    let name = "shared/reference/schema/v1.5.8_sse_data_schema.json";
+fn at_hand(name: &str) -> Option<PathBuf> {
     let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    above.map(|folder| folder.join(name)).find(|path| path.exists())
+    above.map(|folder| folder.join("shared/reference").join(name)).find(|path| path.exists())
+}
+
+fn schema_file() -> Option<PathBuf> {
+    let given = std::env::var_os("CASPER_SSE_SCHEMA").map(PathBuf::from);
+    given.or_else(|| at_hand("schema/v1.5.8_sse_data_schema.json"))
 }
 
 /// The published schema is wrong in two places, as captured streams show: the deploy of a DeployAccepted stands directly
@@ -59,4 +60,29 @@ fn events_fit_the_schema_of_a_real_node() {
     }
     assert_eq!(kinds.len(), 7, "all kinds that a chain brings: {kinds:?}");
     assert!(!validator.is_valid(&json!({ "DeployExpired": {} })), "the schema does tell");
+}
+
+#[test]
+fn whole_captures_survive_the_typed_form_byte_for_byte() {
+    let Some(folder) = at_hand("captures/1.5.8") else {
+        eprintln!("skipped: no captures are at hand; the fixtures are checked all the same");
+        return;
+    };
+    let mut checked = 0;
+    for run in std::fs::read_dir(folder).expect("readable").map(|entry| entry.expect("readable").path()) {
+        for path in std::fs::read_dir(run).into_iter().flatten().map(|entry| entry.expect("readable").path())
+        {
+            if path.extension().is_none_or(|extension| extension != "sse") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("text");
+            for data in text.lines().filter_map(|line| line.strip_prefix("data:")) {
+                let payload: mock_node::event::Payload = serde_json::from_str(data)
+                    .unwrap_or_else(|error| panic!("{}: {error}: {data}", path.display()));
+                assert_eq!(mock_node::Event::from(payload).data(), data);
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 700, "only {checked} events");
 }

@@ -24,8 +24,10 @@ async fn record(node: &Running, max_events: Option<u64>) -> Recording {
     recording
 }
 
-/// All events of one filter: between filters the order of arrival is nobody's promise.
-fn events(recording: &Recording) -> Vec<(usize, Option<u32>, Option<String>, Option<End>)> {
+type Line = (usize, Option<u32>, Option<String>, Option<End>);
+
+/// All events of one filter after those of another: between filters the order of arrival is nobody's promise.
+fn events(recording: &Recording) -> Vec<Line> {
     let entries = recording.entries().iter();
     let mut events: Vec<_> = entries
         .map(|entry| (entry.url(), entry.id(), entry.data().map(str::to_owned), entry.end()))

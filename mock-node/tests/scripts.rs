@@ -55,6 +55,13 @@ fn a_wrong_script_is_told_by_line_and_with_what_is_allowed() {
         2,
         &["no `heather` in `BlockAdded.block`", "`header`"],
     );
+    check(
+        "steps = [\n{ emit = 'BlockAdded', set = { 'block.hash2' = 1 } },\n]",
+        2,
+        &["no `hash2` in `BlockAdded.block`", "`hash`", "`add` for a new field"],
+    );
+    check("steps = [\n{ emit = 'Fault', add = { era_id = 1 } },\n]", 2, &["already: use `set`"]);
+    check("steps = [\n{ emit = 'Shutdown', set = { a = 1 } },\n]", 2, &["a Shutdown has no fields"]);
 }
 
 #[test]
@@ -179,6 +186,24 @@ async fn the_other_ready_scripts_play_to_their_end() {
     }
     assert!(seen.len() > 30_000_000);
     play("first-test.toml").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_fields_stand_where_they_stood_and_new_ones_are_added() {
+    let script = Script::parse(concat!(
+        "steps = [\n",
+        "{ emit = 'Fault', set = { era_id = 7, public_key = 'x', timestamp = 'y' } },\n",
+        "{ emit = 'Fault', set = { era_id = 7, public_key = 'x', timestamp = 'y' }, add = { extra = true } },\n",
+        "{ emit = 'BlockAdded', add = { 'block.proofs.0' = 'z' } },\n]",
+    ));
+    let script = script.expect("right");
+    let node = script.builders().remove(0).build();
+    Player::new(script, vec![node.clone()], false).play().await;
+    let sent: Vec<_> = node.emitted().into_iter().map(|sent| sent.data).collect();
+    assert_eq!(sent[0], r#"{"Fault":{"era_id":7,"public_key":"x","timestamp":"y"}}"#);
+    let changed: serde_json::Value = serde_json::from_slice(&sent[1]).expect("JSON");
+    assert_eq!(changed["Fault"]["extra"], true);
+    assert!(sent[2].windows(3).any(|bytes| bytes == b"\"z\""));
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,6 +77,10 @@ fn check(scripts: &[std::path::PathBuf]) -> anyhow::Result<()> {
 
 async fn run_script(run: Run) -> anyhow::Result<()> {
     let script = Script::load(&run.script)?;
+    if let (Some(line), None) = (script.needs_control(), run.place.control_port) {
+        let path = run.script.display();
+        anyhow::bail!("{path}:{line}: the step waits for a control call: start with --control-port");
+    }
     let names: Vec<String> = script.node_names().into_iter().map(str::to_owned).collect();
     let served = Served::start(&run.place, names.into_iter().zip(script.builders()).collect()).await?;
     let player = Player::new(script, served.handles(), run.step);

@@ -75,6 +75,9 @@ fn check_tells_file_line_and_what_is_allowed() {
         error.contains(&format!("{path}:3: unknown field `emitt`, expected one of `node`, `emit`")),
         "{error}"
     );
+    std::fs::write(path, "steps = [\n  { wait_control = \"go\" },\n]\n").expect("writable");
+    let error = finished(&["run", path]).stderr;
+    assert!(String::from_utf8_lossy(&error).contains(":2: the step waits for a control call"));
     let right = self::folder("scripts/every-event.toml");
     assert!(finished(&["check", right.to_str().expect("text")]).status.success());
 }

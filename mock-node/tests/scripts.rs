@@ -104,38 +104,30 @@ async fn play(name: &str) -> Vec<String> {
     }
     let nodes = hosts.iter().map(|host| host.node.clone()).collect();
     let player = Player::new(script, nodes, false);
-    let mut seen = Vec::new();
-    let reading = async {
-        let readers = hosts.iter().flat_map(|host| {
-            ["main", "deploys", "sigs"].map(|filter| async move {
-                let mut all = String::new();
-                let mut query = "";
-                for _ in 0..100 {
-                    let path = format!("/events/{filter}{query}");
-                    let request = format!("GET {path} HTTP/1.1\r\nhost: node\r\n\r\n");
-                    if let Ok(mut client) = host.network.connect(SSE).await {
-                        client.send(&request).await;
-                        all += &client.read_for(Duration::from_secs(60)).await.0;
-                        query = "?start_from=0";
-                    }
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (host_list, watched) = (&hosts, &player);
+    let readers = host_list.iter().flat_map(|host| {
+        ["main", "deploys", "sigs"].map(|filter| async move {
+            let mut all = String::new();
+            let mut query = "";
+            // Once more after the end, for what came last.
+            let mut finished = false;
+            while !finished {
+                finished = watched.progress().finished;
+                let request = format!("GET /events/{filter}{query} HTTP/1.1\r\nhost: node\r\n\r\n");
+                if let Ok(mut client) = host.network.connect(SSE).await {
+                    client.send(&request).await;
+                    all += &client.read_for(Duration::from_secs(20)).await.0;
+                    query = "?start_from=0";
                 }
-                all
-            })
-        });
-        futures_util::future::join_all(readers).await
-    };
-    let done = async {
-        tokio::time::timeout(Duration::from_secs(600), player.play()).await.expect("it ends");
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    };
-    tokio::pin!(reading);
-    tokio::select! {
-        read = &mut reading => seen.extend(read.chunks(3).map(|filters| filters.concat())),
-        () = async { done.await; std::future::pending::<()>().await } => {}
-    }
-    assert!(player.progress().finished, "{name}");
-    seen
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            all
+        })
+    });
+    let playing = tokio::time::timeout(Duration::from_secs(600), player.play());
+    let (read, played) = tokio::join!(futures_util::future::join_all(readers), playing);
+    played.unwrap_or_else(|_elapsed| panic!("{name} does not end"));
+    read.chunks(3).map(|filters| filters.concat()).collect()
 }
 
 #[tokio::test(start_paused = true)]

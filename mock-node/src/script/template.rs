@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::format::Kind;
 use crate::{
-    chain::{Chain, ChainConfig},
+    chain::{ChainConfig, Samples},
     event::{Event, Payload},
 };
 
@@ -28,40 +28,30 @@ struct Change {
     new: bool,
 }
 
-/// Makes the events: for each kind where it has got to in the chain.
+/// Makes the events.
 pub(super) struct Templates {
-    config: ChainConfig,
-    next: BTreeMap<Kind, (Chain, std::vec::IntoIter<Payload>)>,
+    samples: Samples,
+    protocol_version: String,
 }
 
 impl Templates {
     pub(super) fn new(config: &ChainConfig) -> Self {
-        let config = ChainConfig {
-            seed: config.seed ^ OTHER_CHAIN,
-            // There must be some of each kind.
-            deploys_per_block: config.deploys_per_block.max(1),
-            fault_every: 1,
-            ..config.clone()
-        };
-        Self { config, next: BTreeMap::new() }
+        let samples = Samples::new(ChainConfig { seed: config.seed ^ OTHER_CHAIN, ..config.clone() });
+        Self { samples, protocol_version: config.protocol_version.clone() }
     }
 
     fn payload(&mut self, kind: Kind) -> Payload {
+        let samples = &mut self.samples;
         match kind {
-            Kind::Shutdown => return Payload::Shutdown,
-            Kind::ApiVersion => return Payload::ApiVersion(self.config.protocol_version.clone()),
-            _ => {}
-        }
-        let (chain, pending) = self.next.entry(kind).or_insert_with(|| {
-            // The first block is like no other: templates are of ordinary ones.
-            (Chain::at(self.config.clone(), 1), Vec::new().into_iter())
-        });
-        loop {
-            match pending.next() {
-                Some(payload) if kind_of(&payload) == kind => return payload,
-                Some(_) => {}
-                None => *pending = chain.next_block().into_iter(),
-            }
+            Kind::BlockAdded => Payload::BlockAdded(samples.block_added()),
+            Kind::DeployAccepted => Payload::DeployAccepted(samples.deploy_accepted()),
+            Kind::DeployProcessed => Payload::DeployProcessed(samples.deploy_processed()),
+            Kind::DeployExpired => Payload::DeployExpired(samples.deploy_expired()),
+            Kind::Fault => Payload::Fault(samples.fault()),
+            Kind::FinalitySignature => Payload::FinalitySignature(samples.finality_signature()),
+            Kind::Step => Payload::Step(samples.step()),
+            Kind::Shutdown => Payload::Shutdown,
+            Kind::ApiVersion => Payload::ApiVersion(self.protocol_version.clone()),
         }
     }
 
@@ -104,20 +94,6 @@ impl Template {
             return Ok(());
         }
         Templates::new(chain).make(self).map(|_| ())
-    }
-}
-
-fn kind_of(payload: &Payload) -> Kind {
-    match payload {
-        Payload::ApiVersion(_) => Kind::ApiVersion,
-        Payload::BlockAdded(_) => Kind::BlockAdded,
-        Payload::DeployAccepted(_) => Kind::DeployAccepted,
-        Payload::DeployProcessed(_) => Kind::DeployProcessed,
-        Payload::DeployExpired(_) => Kind::DeployExpired,
-        Payload::Fault(_) => Kind::Fault,
-        Payload::FinalitySignature(_) => Kind::FinalitySignature,
-        Payload::Step(_) => Kind::Step,
-        Payload::Shutdown => Kind::Shutdown,
     }
 }
 

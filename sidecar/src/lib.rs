@@ -16,6 +16,7 @@ pub mod environment;
 pub mod event;
 mod hub;
 mod ingest;
+mod limits;
 pub mod logging;
 pub mod metrics;
 mod node;

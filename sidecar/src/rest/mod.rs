@@ -18,24 +18,51 @@ mod step;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::FromRef;
 use axum::handler::Handler;
 use axum::routing::get;
+use http::{Method, header};
+use tower_http::compression::predicate::SizeAbove;
+use tower_http::compression::{CompressionLayer, CompressionLevel};
+use tower_http::cors::{Any, CorsLayer};
 
 use crate::config::RestServer;
+use crate::limits::{connections, limited};
+use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::run::Parts;
 use crate::serve::Server;
 use crate::store::Store;
 use senders::Senders;
 
+const NAME: &str = "rest_server";
+
 /// The REST server.
 pub(crate) fn server<S: Store>(config: &RestServer, parts: &Parts<S>) -> Server {
-    let max_connections = config.limits.max_concurrent_requests as usize + 64;
-    let router = router(parts.store.clone());
-    Server { name: "rest_server", router, max_connections, metrics: parts.metrics.clone() }
+    Server {
+        name: NAME,
+        router: guarded(config, parts.store.clone(), parts.metrics.clone()),
+        max_connections: connections(&config.limits),
+        metrics: parts.metrics.clone(),
+    }
+}
+
+/// All paths within their limits. Pages of any origin may read every answer, refusals included.
+fn guarded<S: Store>(config: &RestServer, store: Arc<S>, metrics: Arc<Metrics>) -> Router {
+    limited(router(store), NAME, &config.limits, config.request_timeout, metrics).layer(any_origin())
+}
+
+fn any_origin() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD, Method::OPTIONS])
+        .allow_headers(Any)
+        .expose_headers([header::ETAG, header::LINK, header::RETRY_AFTER])
+        .max_age(Duration::from_secs(24 * 60 * 60))
+        .vary([])
 }
 
 /// All paths, without limits.
@@ -57,6 +84,7 @@ fn router<S: Store>(store: Arc<S>) -> Router {
         .route("/", get(async || Refusal::Root))
         .fallback(async || Refusal::UnknownPath)
         .method_not_allowed_fallback(async || Refusal::Method)
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(1024)))
         .with_state(Shared { store, senders: Senders::default() })
 }
 

@@ -2,4 +2,5 @@
 
 mod listing;
 mod looking_up;
+mod protocol;
 mod server;

@@ -1,6 +1,8 @@
 //! A server to ask.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -9,7 +11,9 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
+use crate::config::{HttpLimits, RestServer};
 use crate::event::{ApiVersion, Filter, Message, Payload};
+use crate::metrics::Metrics;
 use crate::rest;
 use crate::store::model::{Disk, Model};
 use crate::store::{Arrival, Batch, InForce, Store};
@@ -44,6 +48,21 @@ impl TestServer {
         let disk = Disk::new();
         let store = Arc::new(Model::open(&disk).expect("nobody else holds it"));
         Self { router: rest::router(store.clone()), disk, store }
+    }
+
+    /// A server with these limits, and a log with one block.
+    pub(super) async fn within(concurrent: u32, per_second: u32, seconds: u64) -> Self {
+        let mut server = Self::with(&[BLOCK]).await;
+        let limits = HttpLimits {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            max_concurrent_requests: concurrent,
+            max_requests_per_second: per_second,
+        };
+        let config = RestServer { limits, request_timeout: Duration::from_secs(seconds) };
+        let metrics = Arc::new(Metrics::new().expect("well defined"));
+        server.router = rest::guarded(&config, server.store.clone(), metrics);
+        server
     }
 
     /// A server whose log has these events, in this order, from id 1 on.

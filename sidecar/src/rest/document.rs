@@ -60,7 +60,7 @@ pub(super) async fn document() -> Response {
         events::one,
         status::status,
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, Hash, BlockName, FaultName, EventKind, EventOrder)),
     tags(
         (name = "blocks", description = "Blocks and who signed them."),
         (name = "deploys", description = "What became of a deploy."),

@@ -22,9 +22,10 @@ pub(super) struct Status {
     #[schema(value_type = Option<String>, required = true)]
     api_version: Option<Box<RawValue>>,
     /// Id of the oldest entry that is still held.
-    #[schema(required = true)]
+    #[schema(value_type = Option<u64>, required = true)]
     oldest_id: Option<EntryId>,
     /// Id of the newest entry.
+    #[schema(value_type = u64)]
     head_id: EntryId,
 }
 

@@ -23,6 +23,15 @@ async fn the_document_is_as_it_was_agreed() {
 }
 
 #[tokio::test]
+async fn every_reference_leads_somewhere() {
+    let document = document(&TestServer::new()).await;
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().expect("it ends")) {
+        assert!(document.pointer(reference).is_some(), "{reference}");
+    }
+}
+
+#[tokio::test]
 async fn every_documented_path_is_served_and_answers_a_documented_status() {
     let server = TestServer::with(&[BLOCK, ACCEPTED, PROCESSED, EXPIRED, FAULT, SIGNATURE, STEP]).await;
     let document = document(&server).await;

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p casper-event-sidecar --bench store` prints a table: each figure, its floor where there is one,
 //! and whether it is met. It never fails: machines differ. `-- --quick` takes a tenth of the events,
-//! `-- --folder PATH` says where the databases are made (by default where temporary files go).
+//! `-- --folder PATH` says where the databases are made (by default where temporary files go), `-- --only PART`
+//! runs one part: memory, ingest, repetitions, replay or latency.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -29,29 +30,40 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqlSafeStr, query};
 /// Events of one transaction: what waits while the one before is synced on a busy chain.
 const BATCH: usize = 256;
 
-const SIGNATURES: &str = "signatures of 344 bytes";
-
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let quick = arguments.iter().any(|argument| argument == "--quick");
-    let folder = arguments.iter().position(|argument| argument == "--folder");
-    let folder = folder.and_then(|at| arguments.get(at + 1)).map_or_else(std::env::temp_dir, PathBuf::from);
+    let value = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)
+    };
+    let folder = value("--folder").map_or_else(std::env::temp_dir, PathBuf::from);
     let folder =
         tempfile::Builder::new().prefix("store-bench-").tempdir_in(folder).expect("a folder can be made");
+    let folder = folder.path();
+    let scale = if arguments.iter().any(|argument| argument == "--quick") { 1 } else { 10 };
+    let runs = |part: &str| value("--only").is_none_or(|only| only == part);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be made");
     println!("{:<58}{:>14}  floor", "SQLite store", "figure");
     runtime.block_on(async {
-        let scale = if quick { 1 } else { 10 };
+        if runs("memory") {
+            memory(folder, 20_000 * scale).await;
+        }
         let signatures = batches(20_000 * scale, signature);
-        let mix = batches(5_000 * scale, mixed);
-        ingest(folder.path(), SIGNATURES, &signatures).await;
-        ingest(folder.path(), "mix of 2.6 kB on average", &mix).await;
-        repetitions(folder.path(), &signatures).await;
-        replay(folder.path(), &signatures).await;
-        latency(folder.path(), 200 * scale).await;
+        if runs("ingest") {
+            ingest(folder, "signatures of 344 bytes", &signatures).await;
+            ingest(folder, "mix of 2.6 kB on average", &batches(5_000 * scale, mixed)).await;
+        }
+        if runs("repetitions") {
+            repetitions(folder, &signatures).await;
+        }
+        if runs("replay") {
+            replay(folder, &signatures).await;
+        }
+        if runs("latency") {
+            latency(folder, 200 * scale).await;
+        }
     });
-    println!("peak resident memory of this process: {} kB", status("VmHWM:"));
 }
 
 fn say(what: &str, figure: impl Display, floor: &str, met: Option<bool>) {
@@ -61,6 +73,34 @@ fn say(what: &str, figure: impl Display, floor: &str, met: Option<bool>) {
         None => "",
     };
     println!("{what:<58}{figure:>14}  {floor}{met}");
+}
+
+/// Anonymous memory of the process, with nothing in it but the store and one batch at a time.
+async fn memory(folder: &Path, count: usize) {
+    println!("-- memory, {count} signatures in batches of {BATCH}, then their replay");
+    let before = status("RssAnon:");
+    let place = folder.join("memory");
+    let store = open(&place).await;
+    say("an open store, kB", status("RssAnon:") - before, "", None);
+    let mut peak = 0;
+    for batch in batches_of(count, BATCH, signature) {
+        store.append(&batch).await.expect("writes");
+        peak = peak.max(status("RssAnon:"));
+    }
+    let floor = "<= 12000 (an aim, for the whole sidecar)";
+    say("peak of the process while it appends, kB", peak, floor, Some(peak <= 12_000));
+    let (mut from, mut peak, head) = (1, 0, store.state().await.expect("reads").head);
+    while from <= head {
+        from = store.page(None, from).await.expect("reads").next;
+        peak = peak.max(status("RssAnon:"));
+    }
+    say("peak of the process while it reads, kB", peak, floor, Some(peak <= 12_000));
+    store.close().await;
+    drop(store);
+    let (time, _) = measured(async { drop(open(&place).await) }).await;
+    let size = size_of(&place.join("log.db3")) / 1e6;
+    let what = format!("cold start of {size:.0} MB, ms");
+    say(&what, format!("{:.1}", time * 1e3), "<= 1000", Some(time <= 1.0));
 }
 
 /// Bare inserts of the same rows in the same transactions, then appends: time, CPU and size.
@@ -137,10 +177,11 @@ async fn repetitions(folder: &Path, batches: &[Batch]) {
     say("three nodes, distinct events/s", format!("{:.0}", three.0), "", None);
 }
 
-/// Replay of what `ingest` stored.
+/// Replay of everything on several endpoints, and look-ups.
 async fn replay(folder: &Path, batches: &[Batch]) {
-    println!("-- replay and look-ups in the signatures of above");
-    let store = open(&folder.join(SIGNATURES)).await;
+    println!("-- replay and look-ups");
+    let store = open(&folder.join("replay")).await;
+    append_all(&store, batches).await;
     let head = store.state().await.expect("reads").head;
     for (name, endpoint) in
         [("the log", None), ("/events", Some(Endpoint::All)), ("/events/sigs", Some(Endpoint::Sigs))]

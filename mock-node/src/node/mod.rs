@@ -7,6 +7,7 @@
 mod builder;
 mod process;
 mod serve;
+mod spelling;
 mod sse;
 mod status;
 mod stream;
@@ -32,6 +33,7 @@ pub use self::{
     builder::{Builder, Laggards},
     process::Subscriber,
     serve::Running,
+    spelling::Spelling,
     status::StatusBehaviour,
 };
 use crate::event::{Event, Filter};
@@ -246,6 +248,21 @@ impl Node {
     /// breaks these connections off. The event is in the ring: who asks again gets it whole.
     pub fn emit_cut(&self, event: impl Into<Event>, bytes: usize) -> u32 {
         self.emit_as(event, Delivery::Cut(bytes))
+    }
+
+    /// Sends an event in another legal spelling of SSE. The ring keeps it so.
+    pub fn emit_spelled(&self, event: impl Into<Event>, spelling: Spelling) -> u32 {
+        let event = event.into();
+        let mut state = self.inner.state();
+        if !state.up {
+            return state.next_id;
+        }
+        let id = state.take_id();
+        let (wire, data) = spelling.encode(event.data(), Some(id));
+        state.remember(&self.inner.config, Some(id), event.filter(), data);
+        let entry = Entry { id: Some(id), filter: Some(event.filter()), wire, delivery: Delivery::Whole };
+        state.process.append([entry]);
+        id
     }
 
     fn emit_as(&self, event: impl Into<Event>, delivery: Delivery) -> u32 {
@@ -467,11 +484,17 @@ impl Node {
         all
     }
 
+    /// Waits until everything was handed to everybody who is connected, or for `limit`.
+    pub async fn drained(&self, limit: Duration) {
+        let process = self.inner.state().process.clone();
+        let _left_behind = tokio::time::timeout(limit, process.drained()).await;
+    }
+
     /// Waits until at least `count` subscribers are connected. Cancel safe.
     pub async fn wait_for_subscribers(&self, count: usize) {
         let mut seats = self.inner.seats.subscribe();
         // The sender lives as long as `self`, so this cannot fail.
-        let _seats = seats.wait_for(|seats| *seats >= count).await;
+        drop(seats.wait_for(|seats| *seats >= count).await);
     }
 
     /// Where the event stream is served, once it was bound.
@@ -482,6 +505,11 @@ impl Node {
     /// Where `/status` is served, once it was bound.
     pub fn bound_rest_addr(&self) -> Option<SocketAddr> {
         self.inner.state().rest_addr
+    }
+
+    /// How often the node was started again.
+    pub fn run(&self) -> u32 {
+        self.inner.state().run
     }
 
     /// The versions: `build_version` and `api_version`.

@@ -310,6 +310,22 @@ impl Process {
         }
     }
 
+    /// Waits until every subscriber has read to the end: of a node that was stopped, until all have left.
+    pub(crate) async fn drained(&self) {
+        loop {
+            {
+                let log = self.log();
+                let head = log.head();
+                let behind = |seat: &Seat| log.ended || seat.cursor < head;
+                if self.killed.is_cancelled() || !log.seats.values().any(behind) {
+                    return;
+                }
+            }
+            // Polled, not told: only the end of a process asks this.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Breaks off the connections that `chosen` picks.
     pub(crate) fn cut(&self, chosen: impl Fn(&Subscriber) -> bool) -> usize {
         let cuts: Vec<CancellationToken> = self

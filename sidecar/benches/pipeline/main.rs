@@ -27,7 +27,8 @@ struct Scale {
     replay: usize,
 }
 
-const FULL: Scale = Scale { signatures: 400_000, mixed: 100_000, fan_out: 4_000, latency: 500, replay: 1_000_000 };
+const FULL: Scale =
+    Scale { signatures: 400_000, mixed: 100_000, fan_out: 4_000, latency: 500, replay: 1_000_000 };
 const QUICK: Scale = Scale { signatures: 40_000, mixed: 10_000, fan_out: 500, latency: 100, replay: 100_000 };
 
 fn main() -> anyhow::Result<()> {
@@ -53,7 +54,8 @@ fn main() -> anyhow::Result<()> {
         }
         if wanted("nodes") {
             let one = ingest("one node, signatures", 1, scale.signatures / 2, signatures).await?;
-            let three = ingest("three nodes, the same signatures", 3, scale.signatures / 2, signatures).await?;
+            let three =
+                ingest("three nodes, the same signatures", 3, scale.signatures / 2, signatures).await?;
             println!("  CPU of three nodes / of one: {:.2} (to be at most 1.3)", three / one);
         }
         if wanted("fanout") {
@@ -85,7 +87,10 @@ async fn idle() -> anyhow::Result<()> {
     sleep(Duration::from_secs(2)).await;
     let usage = sidecar.usage()?;
     println!("{:<58} {:>12} {:>12} {:>12.1}", "idle", "", "", sidecar.peak_mb());
-    println!("  anonymous memory now {:.1} MB, whole resident {:.1} MB", usage.anonymous_mb, usage.resident_mb);
+    println!(
+        "  anonymous memory now {:.1} MB, whole resident {:.1} MB",
+        usage.anonymous_mb, usage.resident_mb
+    );
     sidecar.stop().await
 }
 
@@ -191,6 +196,12 @@ async fn replay(count: usize) -> anyhow::Result<()> {
     let readers = Subscribers::connect(sidecar.events_port(), 50, &path).await.context("50 readers")?;
     readers.wait_for_bytes((ring * 344) as u64).await?;
     let usage = sidecar.usage()?.since(&before);
-    row("replay of a full ring to 50 subscribers, deliveries", ring * 50, began.elapsed(), &usage, sidecar.peak_mb());
+    row(
+        "replay of a full ring to 50 subscribers, deliveries",
+        ring * 50,
+        began.elapsed(),
+        &usage,
+        sidecar.peak_mb(),
+    );
     sidecar.stop().await
 }

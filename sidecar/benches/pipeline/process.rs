@@ -70,7 +70,8 @@ impl Sidecar {
         let [events, rest, admin] = [free_port().await?, free_port().await?, free_port().await?];
         let mut config = String::new();
         for node in nodes {
-            let (sse, rest) = (node.bound_sse_addr().context("not served")?, node.bound_rest_addr().context("not served")?);
+            let (sse, rest) =
+                (node.bound_sse_addr().context("not served")?, node.bound_rest_addr().context("not served")?);
             config += &format!(
                 "[[connections]]\nip_address = \"127.0.0.1\"\nsse_port = {}\nrest_port = {}\nmax_attempts = 10\n\
                  delay_between_retries_in_seconds = 1\nallow_partial_connection = false\nenable_logging = false\n",
@@ -122,7 +123,8 @@ impl Sidecar {
     /// Id of the newest entry.
     async fn head(&self) -> anyhow::Result<u64> {
         let text = reqwest::get(format!("http://{}/metrics", self.admin)).await?.text().await?;
-        let line = text.lines().find_map(|line| line.strip_prefix("sidecar_log_head_id ")).context("no head")?;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("sidecar_log_head_id ")).context("no head")?;
         Ok(line.parse()?)
     }
 

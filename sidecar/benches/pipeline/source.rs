@@ -46,7 +46,9 @@ pub(crate) fn mixed(count: usize) -> Box<dyn Iterator<Item = Event> + Send> {
 /// Processed deploys with `bytes` bytes of JSON.
 pub(crate) fn sized(count: usize, bytes: usize) -> Box<dyn Iterator<Item = Event> + Send> {
     Box::new((0..count).map(move |number| {
-        let head = format!("{{\"DeployProcessed\":{{\"deploy_hash\":\"{number:064x}\",\"ttl\":\"30m\",\"filler\":\"");
+        let head = format!(
+            "{{\"DeployProcessed\":{{\"deploy_hash\":\"{number:064x}\",\"ttl\":\"30m\",\"filler\":\""
+        );
         let filler = "x".repeat(bytes - head.len() - 3);
         Event::raw(Filter::Main, Bytes::from(format!("{head}{filler}\"}}}}")))
     }))

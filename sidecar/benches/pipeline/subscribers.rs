@@ -55,7 +55,11 @@ impl Subscribers {
     }
 
     /// Time and usage of a process that does nothing but write the same bytes to as many sockets.
-    pub(crate) async fn bare(subscribers: usize, count: usize, bytes: usize) -> anyhow::Result<(Duration, Usage)> {
+    pub(crate) async fn bare(
+        subscribers: usize,
+        count: usize,
+        bytes: usize,
+    ) -> anyhow::Result<(Duration, Usage)> {
         let listener = listen().await?;
         let port = listener.local_addr()?.port().to_string();
         let arguments = [subscribers, count, bytes].map(|number| number.to_string());
@@ -97,7 +101,8 @@ impl Subscribers {
 /// The other side of [`Subscribers::bare`]: one task for each socket, one write for each event.
 pub(crate) async fn bare_fan_out(port: u16, arguments: &[String]) -> anyhow::Result<()> {
     let [subscribers, count, bytes] = arguments else { anyhow::bail!("three numbers are needed") };
-    let (subscribers, count, bytes) = (subscribers.parse::<usize>()?, count.parse::<usize>()?, bytes.parse::<usize>()?);
+    let (subscribers, count, bytes) =
+        (subscribers.parse::<usize>()?, count.parse::<usize>()?, bytes.parse::<usize>()?);
     let event: Arc<[u8]> = vec![b'x'; bytes].into();
     let mut writers = JoinSet::new();
     for _ in 0..subscribers {
@@ -154,7 +159,8 @@ impl Reader {
         let mut count = 0;
         loop {
             self.more().await?;
-            let complete = self.buffer.windows(2).rposition(|window| window == b"\n\n").map_or(0, |at| at + 2);
+            let complete =
+                self.buffer.windows(2).rposition(|window| window == b"\n\n").map_or(0, |at| at + 2);
             count += memchr::memmem::find_iter(&self.buffer[..complete], b"\nid:").count();
             if self.buffer[..complete].ends_with(end.as_bytes()) {
                 return Ok(count);

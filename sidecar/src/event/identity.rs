@@ -98,10 +98,13 @@ impl Key {
         Self(key)
     }
 
+    /// The first digits of a hash or a public key are as good as a hash of it; any other name is hashed.
     fn named(tag: u8, name: &str) -> Self {
-        let mut hasher = Sha256::new();
-        update_lower_case(&mut hasher, name);
-        let mut key = first_16(hasher);
+        let mut key = leading_digits(name).unwrap_or_else(|| {
+            let mut hasher = Sha256::new();
+            update_lower_case(&mut hasher, name);
+            first_16(hasher)
+        });
         key[0] = tag;
         Self(key)
     }
@@ -111,6 +114,20 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({:032x})", u128::from_be_bytes(self.0))
     }
+}
+
+/// The first 30 hexadecimal digits of `name` behind a byte that is free, if it is as long as a hash.
+fn leading_digits(name: &str) -> Option<[u8; 16]> {
+    let digits = name.as_bytes();
+    if digits.len() < 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let value = |digit: u8| (digit & 0xf) + 9 * (digit >> 6);
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes[1..].iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = value(pair[0]) << 4 | value(pair[1]);
+    }
+    Some(bytes)
 }
 
 /// Feeds one name and its end, so that no two lists of names are the same stream of bytes.
@@ -140,6 +157,10 @@ mod tests {
     fn hexadecimal_names_match_in_either_case() {
         assert_eq!(Identity::of(Kind::BlockAdded, &["ab01"]), Identity::of(Kind::BlockAdded, &["AB01"]));
         assert_eq!(Key::signed_block("ab01"), Key::signed_block("Ab01"));
+        let hash = "0123456789abcdef".repeat(4);
+        assert_eq!(Key::signed_block(&hash), Key::signed_block(&hash.to_uppercase()));
+        assert_eq!(Key::signed_block(&hash).0[1..4], [0x01, 0x23, 0x45]);
+        assert_eq!(Key::signed_block(&hash.to_uppercase()).0[6..9], [0xab, 0xcd, 0xef]);
     }
 
     #[test]

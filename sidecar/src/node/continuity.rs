@@ -58,6 +58,8 @@ pub struct Continuity {
     /// The node was seen to count from below what was asked for: its counter was reset without a doubt.
     refuted: bool,
     ask: Ask,
+    /// An id of the node, for how to ask it for everything while nothing of this filter was seen.
+    near: Option<u32>,
     proved: bool,
 }
 
@@ -66,16 +68,18 @@ impl Continuity {
     pub fn new(cursor: Option<&Cursor>) -> Self {
         let last =
             cursor.map(|cursor| Seen { id: cursor.id, fingerprint: cursor.fingerprint, run: cursor.run });
-        Self { last, doubted: None, refuted: false, ask: Ask::Everything(0), proved: false }
+        Self { last, doubted: None, refuted: false, ask: Ask::Everything(0), near: None, proved: false }
     }
 
-    /// A new connection: what to ask it for. `resume` is the earliest id that is wanted.
-    pub fn begin(&mut self, resume: Option<u32>, everything: bool) -> Ask {
+    /// A new connection: what to ask it for. `resume` is the earliest id that is wanted, `newest` the newest that any
+    /// filter of the node brought.
+    pub fn begin(&mut self, resume: Option<u32>, newest: Option<u32>, everything: bool) -> Ask {
         self.proved = false;
         self.doubted = None;
+        let near = self.near.take().or(newest);
         self.ask = match (self.last, resume) {
             (Some(_), Some(resume)) if !everything => Ask::From(resume),
-            (last, _) => Ask::Everything(everything_from(last.map_or(0, |last| last.id))),
+            (last, _) => Ask::Everything(everything_from(last.map(|last| last.id).or(near).unwrap_or(0))),
         };
         self.ask
     }
@@ -98,6 +102,11 @@ impl Continuity {
     /// A message came.
     pub fn observe(&mut self, id: u32, fingerprint: Identity) -> Verdict {
         let Some(last) = self.last else {
+            if self.ask == Ask::Everything(0) && everything_from(id) != 0 {
+                // First contact with a node that is about to wrap around: what it has was left out of its answer.
+                self.near = Some(id);
+                return Verdict::AskEverything;
+            }
             self.proved = true;
             return self.take(id, fingerprint, 0);
         };
@@ -192,14 +201,14 @@ mod tests {
     #[test]
     fn first_contact_asks_for_everything_and_takes_it() {
         let mut first = Continuity::new(None);
-        assert_eq!(first.begin(None, false), Ask::Everything(0));
+        assert_eq!(first.begin(None, None, false), Ask::Everything(0));
         check(&mut first, &[(17, "a"), (19, "b")], "++", 0);
     }
 
     #[test]
     fn the_last_event_proves_that_a_filter_goes_on() {
         let mut resumed = at(7, "a");
-        assert_eq!(resumed.begin(Some(7), false), Ask::From(7));
+        assert_eq!(resumed.begin(Some(7), None, false), Ask::From(7));
         assert!(!resumed.is_proved());
         check(&mut resumed, &[(7, "a"), (9, "b")], "++", 0);
         assert!(resumed.is_proved());
@@ -208,66 +217,77 @@ mod tests {
     #[test]
     fn another_event_in_its_place_asks_for_everything_and_shows_the_reset() {
         let mut resumed = at(7, "a");
-        resumed.begin(Some(7), false);
+        resumed.begin(Some(7), None, false);
         check(&mut resumed, &[(7, "other")], "?", 0);
-        assert_eq!(resumed.begin(Some(7), true), Ask::Everything(0));
+        assert_eq!(resumed.begin(Some(7), None, true), Ask::Everything(0));
         check(&mut resumed, &[(3, "x"), (7, "other"), (8, "y")], "!++", 1);
     }
 
     #[test]
     fn a_ring_that_has_moved_on_is_no_reset() {
         let mut resumed = at(7, "a");
-        resumed.begin(Some(7), false);
+        resumed.begin(Some(7), None, false);
         check(&mut resumed, &[(12, "c")], "?", 0);
-        resumed.begin(Some(7), true);
+        resumed.begin(Some(7), None, true);
         check(&mut resumed, &[(12, "c"), (13, "d")], "++", 0);
     }
 
     #[test]
     fn live_ids_below_the_cursor_are_a_reset() {
         let mut resumed = at(700, "a");
-        resumed.begin(Some(700), false);
+        resumed.begin(Some(700), None, false);
         check(&mut resumed, &[(361, "c")], "?", 0);
-        resumed.begin(Some(700), true);
+        resumed.begin(Some(700), None, true);
         check(&mut resumed, &[(349, "b"), (361, "c")], "!+", 1);
     }
 
     #[test]
     fn a_slow_node_is_not_mistaken_for_one_that_was_reset() {
         let mut resumed = at(7, "a");
-        resumed.begin(Some(7), true);
+        resumed.begin(Some(7), None, true);
         check(&mut resumed, &[(5, "y"), (6, "z"), (7, "a"), (8, "b")], "!+++", 0);
     }
 
     #[test]
     fn a_hole_before_the_cursor_is_asked_for_again() {
         let mut resumed = at(7, "a");
-        assert_eq!(resumed.begin(Some(4), false), Ask::From(4));
+        assert_eq!(resumed.begin(Some(4), None, false), Ask::From(4));
         check(&mut resumed, &[(4, "x"), (5, "y"), (7, "a"), (8, "b")], "++++", 0);
-        resumed.begin(Some(4), false);
+        resumed.begin(Some(4), None, false);
         check(&mut resumed, &[(3, "w")], "?", 0);
     }
 
     #[test]
     fn ids_go_on_over_the_wrap() {
         let mut resumed = at(u32::MAX, "a");
-        resumed.begin(Some(u32::MAX), false);
+        resumed.begin(Some(u32::MAX), None, false);
         check(&mut resumed, &[(u32::MAX, "a"), (0, "b"), (1, "c")], "+++", 0);
-        assert_eq!(at(u32::MAX - 3, "a").begin(None, true), Ask::Everything(u32::MAX - 4999));
+        assert_eq!(at(u32::MAX - 3, "a").begin(None, None, true), Ask::Everything(u32::MAX - 4999));
         assert!(is_before(u32::MAX, 0) && !is_before(0, u32::MAX) && !is_before(5, 5));
+    }
+
+    #[test]
+    fn a_node_that_is_about_to_wrap_around_is_asked_by_what_is_known_of_its_ids() {
+        let mut first = Continuity::new(None);
+        assert_eq!(first.begin(None, None, false), Ask::Everything(0));
+        check(&mut first, &[(u32::MAX - 3, "c")], "?", 0);
+        assert_eq!(first.begin(None, None, true), Ask::Everything(u32::MAX - 4999));
+        check(&mut first, &[(u32::MAX - 5, "b"), (u32::MAX - 3, "c"), (2, "d")], "+++", 0);
+        let mut beside = Continuity::new(None);
+        assert_eq!(beside.begin(None, Some(u32::MAX - 9), false), Ask::Everything(u32::MAX - 4999));
     }
 
     #[test]
     fn ids_that_go_backwards_on_a_proved_connection_are_a_reset() {
         let mut first = Continuity::new(None);
-        first.begin(None, false);
+        first.begin(None, None, false);
         check(&mut first, &[(5, "a"), (6, "b"), (2, "c"), (3, "d")], "++!+", 1);
     }
 
     #[test]
     fn a_repeated_id_is_no_reset() {
         let mut first = Continuity::new(None);
-        first.begin(None, false);
+        first.begin(None, None, false);
         check(&mut first, &[(5, "a"), (5, "b"), (6, "c")], "+++", 0);
     }
 }

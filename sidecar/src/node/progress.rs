@@ -61,7 +61,7 @@ impl Progress {
     pub fn begin(&mut self, filter: Filter, everything: bool) -> Ask {
         self.warned = false;
         let resume = self.resume(filter);
-        self.tracks[filter as usize].begin(resume, everything)
+        self.tracks[filter as usize].begin(resume, self.holes.newest(), everything)
     }
 
     /// Whether the present connection of `filter` has shown that it goes on where it was left.

@@ -33,8 +33,16 @@ pub enum End {
 /// Longer than this without room for a delivery is time in which nothing could be received.
 const HELD_BACK: Duration = Duration::from_millis(100);
 
+/// When one filter is lost, how long the others are still read. A node that stops sends `Shutdown` on each filter and
+/// keeps none of it for a later connection: what is under way on one must not be thrown away because another ended
+/// first.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How often holes and unproved filters are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What an event takes in memory beside its JSON, about.
+const EVENT_OVERHEAD: usize = 256;
 
 /// Where one filter stands.
 enum Slot {
@@ -90,7 +98,31 @@ impl<E: Environment> Node<E> {
         loop {
             let step = poll_fn(|context| slots.poll_step(context)).await;
             if let Some(end) = self.step(&mut slots, &mut life, step).await {
-                return end;
+                return match end {
+                    End::Lost { why, .. } if life.established => {
+                        self.last_words(&mut slots, &mut life).await;
+                        End::Lost { why, proved: life.proved }
+                    }
+                    end => end,
+                };
+            }
+        }
+    }
+
+    /// Takes what is still under way on the filters that are open, until each ends, for at most [`LAST_WORDS`].
+    async fn last_words(&mut self, slots: &mut Slots, life: &mut Life) {
+        let mut limit = Box::pin(sleep(LAST_WORDS));
+        loop {
+            let next = poll_fn(|context| match slots.poll_open(context) {
+                Poll::Pending => limit.as_mut().poll(context).map(|()| None),
+                ready => ready,
+            });
+            match next.await {
+                Some(Step::Decoded(filter)) => self.take(slots, life, filter).await,
+                Some(Step::Lost(filter, _)) => {
+                    slots.slots[filter as usize] = Slot::Waiting(Box::pin(sleep(Duration::ZERO)))
+                }
+                Some(_) | None => return,
             }
         }
     }
@@ -99,6 +131,7 @@ impl<E: Environment> Node<E> {
         match step {
             Step::Opened(filter, Ok(subscription)) => {
                 debug!(node = %self.name, %filter, version = %subscription.version, "connected");
+                self.shared.metrics.received(filter, subscription.version.json().len());
                 slots.slots[filter as usize] = Slot::Open(Box::new(subscription));
                 self.opened(slots, life, filter).await;
                 None
@@ -176,7 +209,7 @@ impl<E: Environment> Node<E> {
             let taken = self.progress.take(filter, &mut subscription.decoded);
             if !taken.events.is_empty() {
                 life.proved = true;
-                let bytes = taken.events.iter().map(|event| event.payload.len()).sum();
+                let bytes = taken.events.iter().map(|event| event.payload.len() + EVENT_OVERHEAD).sum();
                 let news = News::Events { events: taken.events, cursor: taken.cursor };
                 held += self.deliver(news, bytes).await;
             }
@@ -315,6 +348,21 @@ impl Slots {
             Slot::Open(subscription) => Some(subscription),
             Slot::Opening(_) | Slot::Waiting(_) => None,
         }
+    }
+
+    /// What an open filter brings; `None` if none is open.
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<Option<Step>> {
+        let mut all_closed = true;
+        for filter in Filter::ALL {
+            if let Some(subscription) = self.open(filter) {
+                match subscription.poll_decoded(context) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(Some(Step::Decoded(filter))),
+                    Poll::Ready(Err(lost)) => return Poll::Ready(Some(Step::Lost(filter, lost))),
+                    Poll::Pending => all_closed = false,
+                }
+            }
+        }
+        if all_closed { Poll::Ready(None) } else { Poll::Pending }
     }
 
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Step> {

@@ -240,7 +240,8 @@ pub trait Store: Send + Sync + 'static {
         from: EntryId,
     ) -> impl Future<Output = Result<Page, StoreError>> + Send;
 
-    /// A part of the JSON of one entry, in bytes. Shorter than asked only at the JSON's end.
+    /// A part of the JSON of one entry, in bytes. Shorter than asked only at the JSON's end; [`StoreError::Corrupt`]
+    /// if there is no such entry, or no longer.
     fn slice(
         &self,
         id: EntryId,

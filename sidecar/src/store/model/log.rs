@@ -55,6 +55,10 @@ impl Log {
         }
     }
 
+    pub(super) fn head(&self) -> EntryId {
+        self.head
+    }
+
     pub(super) fn size(&self) -> u64 {
         self.size
     }

@@ -144,6 +144,11 @@ impl Disk {
         self.state().log.entries()
     }
 
+    /// Id of the newest durable entry.
+    pub fn head(&self) -> EntryId {
+        self.state().log.head()
+    }
+
     /// What a store that is opened now would find.
     pub fn durable_state(&self) -> State {
         self.state().log.state()

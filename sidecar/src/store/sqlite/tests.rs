@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
@@ -212,6 +213,18 @@ async fn an_entry_that_makes_no_sense_is_corrupt() {
         .await;
         other.close().await.expect("closes");
         assert_eq!(store.page(None, 1).await.expect("it is whole again").entries.len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn the_writing_connection_itself_holds_the_lock() {
+    let place = Folder::new();
+    let store = place.open().await.expect("opens");
+    let lock = store.writer.lock().await.lock();
+    assert_eq!(lock.strong_count(), 2, "the writer's and its connection's");
+    drop(store);
+    while lock.strong_count() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -26,6 +26,9 @@ const PRUNE_STEP: u64 = 2000;
 /// Nodes are some seconds apart; this is a minute of a busy chain. It takes up to 1 MB.
 const RECENT: usize = 16 * 1024;
 
+const VERSIONS: &str = "SELECT json, id FROM api_version";
+const SOURCES: &str = "SELECT name, id FROM source";
+
 pub(super) const FORGET_ENTRIES: &str = "DELETE FROM entry WHERE id < ?";
 pub(super) const FORGET_KEYS: &str = "DELETE FROM further_key WHERE entry < ?";
 pub(super) const FORGET_PARTS: &str = "DELETE FROM entry_part WHERE entry < ?";
@@ -142,6 +145,12 @@ impl Writer {
         self.ready().await?.run(sql, SqliteArguments::default()).await
     }
 
+    /// What is held against other writers.
+    #[cfg(test)]
+    pub(super) fn lock(&self) -> std::sync::Weak<File> {
+        Arc::downgrade(&self.lock)
+    }
+
     /// The number that a query on the writing connection gives.
     #[cfg(test)]
     pub(super) async fn number(&mut self, sql: &'static str) -> i64 {
@@ -160,6 +169,8 @@ pub(super) struct Session {
     versions: HashMap<Arc<str>, i64>,
     sources: HashMap<Arc<str>, i64>,
     recent: Recent,
+    /// Whether the last batch had events that the log has and that are not recent.
+    repeated: bool,
 }
 
 impl std::fmt::Debug for Session {
@@ -179,8 +190,8 @@ impl Session {
             true
         });
         let head = sqlx::query_scalar::<_, i64>(super::read::HEAD).fetch_one(&mut connection).await?;
-        let versions = names(&mut connection, "SELECT json, id FROM api_version").await?;
-        let sources = names(&mut connection, "SELECT name, id FROM source").await?;
+        let versions = names(&mut connection, VERSIONS).await?;
+        let sources = names(&mut connection, SOURCES).await?;
         Ok(Self {
             connection,
             unfinished: false,
@@ -189,6 +200,7 @@ impl Session {
             versions,
             sources,
             recent: Recent::default(),
+            repeated: false,
         })
     }
 
@@ -209,9 +221,7 @@ impl Session {
         let new = if self.fits_one_command(batch, &candidates) {
             self.write_at_once(batch, &candidates).await?
         } else {
-            let new = self.unknown(batch, candidates).await?;
-            self.write_in_turn(batch, &new).await?;
-            new
+            self.write_unknown(batch, candidates).await?
         };
         let mut appended = vec![Appended::Duplicate; batch.arrivals.len()];
         for (id, at) in (self.head + 1..).zip(&new) {
@@ -232,6 +242,34 @@ impl Session {
         let identities = batch.arrivals.iter().map(|arrival| &arrival.event.identity);
         let may_be_new: Vec<_> = identities.map(may_be_new).collect();
         (0..may_be_new.len()).filter(|at| may_be_new[*at]).collect()
+    }
+
+    /// Writes the batch without those candidates that the log has, and says which it did not have.
+    ///
+    /// In most batches it has none of them, so the look for them is left out until the index shows that there are
+    /// some: when a node sends again what it still has, batch after batch has.
+    async fn write_unknown(
+        &mut self,
+        batch: &Batch,
+        candidates: Vec<usize>,
+    ) -> Result<Vec<usize>, sqlx::Error> {
+        if !self.repeated {
+            match self.write_in_turn(batch, &candidates).await {
+                Ok(()) => return Ok(candidates),
+                Err(error) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
+                    self.run("ROLLBACK", SqliteArguments::default()).await?;
+                    // Numbers that this transaction gave are gone with it.
+                    self.versions = names(&mut self.connection, VERSIONS).await?;
+                    self.sources = names(&mut self.connection, SOURCES).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let asked = candidates.len();
+        let new = self.unknown(batch, candidates).await?;
+        self.repeated = new.len() < asked;
+        self.write_in_turn(batch, &new).await?;
+        Ok(new)
     }
 
     /// Those of the candidates that the log does not have.

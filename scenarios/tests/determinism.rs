@@ -1,0 +1,26 @@
+//! The same seed gives the same history, in separate processes: whatever would break that (a real clock, the order of
+//! a hash map, threads, the operating system's randomness) shows here.
+
+use std::process::{Command, Stdio};
+
+use scenarios::scenario;
+
+/// Runs the binary in two processes at once and compares what they print.
+#[track_caller]
+fn check(arguments: &[&str]) {
+    let start = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scenarios"));
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+    };
+    let (first, second) = (start(), start());
+    let [first, second] = [first, second].map(|child| child.wait_with_output().expect("it ends"));
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    assert_eq!(first.stdout, second.stdout, "{arguments:?}");
+}
+
+#[test]
+fn a_named_scenario_repeats_exactly() {
+    for scenario in scenario::ALL {
+        check(&["run", scenario.name, "--seed", "1", "--trace"]);
+    }
+}

@@ -1,0 +1,19 @@
+//! Every named scenario, with more than one seed.
+
+use scenarios::scenario;
+
+#[test]
+fn every_named_scenario_keeps_all_promises() {
+    for scenario in scenario::ALL {
+        for seed in scenario::SEEDS {
+            scenario.run(seed);
+        }
+    }
+}
+
+#[test]
+fn another_seed_is_another_history() {
+    for scenario in scenario::ALL {
+        assert_ne!(scenario.run(1).trace(), scenario.run(2).trace(), "{}", scenario.name);
+    }
+}

@@ -16,7 +16,10 @@ use tokio::time::{sleep, timeout};
 
 /// A deploy that expired: a small event with a name of its own.
 fn expired(number: usize) -> Event {
-    Event::raw(Filter::Main, Bytes::from(format!("{{\"DeployExpired\":{{\"deploy_hash\":\"{number:064x}\"}}}}")))
+    Event::raw(
+        Filter::Main,
+        Bytes::from(format!("{{\"DeployExpired\":{{\"deploy_hash\":\"{number:064x}\"}}}}")),
+    )
 }
 
 fn data(messages: &[Message]) -> Vec<String> {
@@ -93,7 +96,8 @@ async fn the_recorded_life_of_a_real_node_comes_out_byte_for_byte_in_order_and_o
     }
     let mut all = Vec::new();
     for ((_, name), expected) in FILTERS.iter().zip(expected) {
-        let mut stream = Subscriber::connect(place.events, &format!("/events/{name}?start_from=0"), None).await;
+        let mut stream =
+            Subscriber::connect(place.events, &format!("/events/{name}?start_from=0"), None).await;
         let messages = stream.take(expected.len()).await;
         assert_eq!(data(&messages), expected, "{name}");
         all.extend(ids(&messages));
@@ -137,7 +141,8 @@ async fn after_kill_9_a_subscriber_that_resumes_misses_nothing_and_sees_nothing_
         }
     }
     feeding.join_all().await;
-    let sent: Vec<_> = node.emitted().iter().map(|sent| String::from_utf8_lossy(&sent.data).into_owned()).collect();
+    let sent: Vec<_> =
+        node.emitted().iter().map(|sent| String::from_utf8_lossy(&sent.data).into_owned()).collect();
     assert_eq!(data(&seen), sent);
     assert_eq!(ids(&seen), (1..=COUNT as u64).collect::<Vec<_>>(), "no id is reused or left out");
     assert!(sidecar.terminate().await.success());
@@ -187,7 +192,8 @@ async fn a_subscriber_that_never_reads_delays_nobody_and_costs_no_memory() {
     let filler = "x".repeat(20_000);
     for number in 0..COUNT {
         node.room().await;
-        let json = format!("{{\"DeployProcessed\":{{\"deploy_hash\":\"{number:064x}\",\"filler\":\"{filler}\"}}}}");
+        let json =
+            format!("{{\"DeployProcessed\":{{\"deploy_hash\":\"{number:064x}\",\"filler\":\"{filler}\"}}}}");
         node.emit(Event::raw(Filter::Main, Bytes::from(json)));
     }
     while let Some(read) = timeout(PATIENCE, readers.join_next()).await.expect("nobody is delayed") {
@@ -243,7 +249,10 @@ fn told((log, status): (String, Option<i32>), parts: &[&str]) {
 async fn what_cannot_start_says_why_and_what_to_do() {
     let place = Place::new().await;
     let nobody = (free_port().await, free_port().await);
-    told(failing(&place.folder.path().join("none.toml")).await, &["none.toml", "cannot read the configuration"]);
+    told(
+        failing(&place.folder.path().join("none.toml")).await,
+        &["none.toml", "cannot read the configuration"],
+    );
 
     let config = place.configure(&[nobody], 1);
     let text = std::fs::read_to_string(&config).expect("written");
@@ -256,7 +265,10 @@ async fn what_cannot_start_says_why_and_what_to_do() {
 
     let _taken = tokio::net::TcpListener::bind(("0.0.0.0", place.events)).await.expect("it was free");
     let port = place.events.to_string();
-    told(failing(&place.configure(&[nobody], 1)).await, &["cannot listen on", &port, "[event_stream_server]"]);
+    told(
+        failing(&place.configure(&[nobody], 1)).await,
+        &["cannot listen on", &port, "[event_stream_server]"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,5 +293,8 @@ async fn a_node_that_cannot_be_listened_to_is_told_and_the_sidecar_ends_with_sta
             let _ = socket.write_all(&[0xff; 64]).await;
         }
     });
-    told(failing(&place.configure(&[(port, port)], 2)).await, &["status cannot be read", "giving the node up"]);
+    told(
+        failing(&place.configure(&[(port, port)], 2)).await,
+        &["status cannot be read", "giving the node up"],
+    );
 }

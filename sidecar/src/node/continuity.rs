@@ -156,6 +156,18 @@ impl Continuity {
         }
     }
 
+    /// The last word of a node, which it says before it goes: it is taken wherever it stands, since the node will not
+    /// be there to be asked for what came before it. `run` is as in [`Continuity::observe`].
+    pub fn observe_last_word(&mut self, id: u32, fingerprint: Identity, run: u32) -> Verdict {
+        match (self.observe(id, fingerprint, run), self.last) {
+            (Verdict::AskEverything, Some(last)) if self.refuted => self.reset(last, id, fingerprint, run),
+            (Verdict::AskEverything, last) => {
+                self.take(id, fingerprint, last.map_or(0, |last| last.run.max(run)))
+            }
+            (verdict, _) => verdict,
+        }
+    }
+
     fn take(&mut self, id: u32, fingerprint: Identity, run: u32) -> Verdict {
         self.proved = true;
         self.refuted = false;
@@ -247,6 +259,16 @@ mod tests {
         assert_eq!(resumed.begin(Some(7), None, false), Ask::Everything(0));
         check(&mut resumed, &[(3, "x"), (9, "other")], "!+", 1);
         assert_eq!(resumed.begin(Some(9), None, false), Ask::From(9));
+    }
+
+    #[test]
+    fn the_last_word_of_a_node_is_taken_wherever_it_stands() {
+        for (id, verdict, run) in [(424, Verdict::Take, 0), (300, Verdict::TakeAfterReset, 1)] {
+            let mut resumed = at(397, "a");
+            resumed.begin(Some(397), None, false);
+            assert_eq!(resumed.observe_last_word(id, print("end"), 0), verdict);
+            assert_eq!((resumed.run(), resumed.last()), (run, Some((id, print("end")))));
+        }
     }
 
     #[test]

@@ -159,7 +159,12 @@ impl Progress {
     fn event(&mut self, filter: Filter, id: Option<u32>, mut event: Event) -> Option<Message> {
         let is_shutdown = event.kind == Kind::Shutdown;
         let track = &mut self.tracks[filter as usize];
-        match id.map(|id| (id, track.observe(id, event.identity, self.run))) {
+        let (fingerprint, run) = (event.identity, self.run);
+        let verdict = |id| {
+            let place = if is_shutdown { Continuity::observe_last_word } else { Continuity::observe };
+            (id, place(track, id, fingerprint, run))
+        };
+        match id.map(verdict) {
             Some((id, Verdict::Take)) if track.run() < self.run => {
                 debug!(node = %self.node, %filter, id, "an event from before the counter was reset");
             }

@@ -71,7 +71,11 @@ impl Place {
     /// Starts the binary and waits until its streams answer.
     pub async fn start(&self, config: &Path) -> Sidecar {
         let sidecar = Sidecar { process: command(config).spawn().expect("the binary starts") };
-        let answers = async { while TcpStream::connect(("127.0.0.1", self.events)).await.is_err() { sleep(Duration::from_millis(20)).await } };
+        let answers = async {
+            while TcpStream::connect(("127.0.0.1", self.events)).await.is_err() {
+                sleep(Duration::from_millis(20)).await
+            }
+        };
         timeout(PATIENCE, answers).await.expect("the sidecar answers");
         sidecar
     }
@@ -80,7 +84,7 @@ impl Place {
 /// What runs the binary with a configuration.
 pub fn command(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_casper-event-sidecar"));
-    command.arg("--path-to-config").arg(config).stdout(Stdio::null());
+    command.arg("--path-to-config").arg(config).env("RUST_LOG", "warn").stdout(Stdio::null());
     command
 }
 

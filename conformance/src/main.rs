@@ -72,7 +72,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     })
     .await;
     match arguments.format {
-        Format::Text => println!("{}", report::summary_line(&verdicts)),
+        Format::Text => println!("{}", report::summary_line(&verdicts, target.requests())),
         Format::Json => println!("{}", report::json(&verdicts)),
         Format::Junit => print!("{}", report::junit(&verdicts)),
     }

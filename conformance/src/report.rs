@@ -54,14 +54,14 @@ pub fn line(verdict: &Verdict) -> String {
     format!("{result:7} {} | {} [{}] | {}", check.id, check.says, check.section, seen).replace('\n', "\\n")
 }
 
-/// The last line of a text report.
-pub fn summary_line(verdicts: &[Verdict]) -> String {
+/// The last line of a text report, with how many requests the run took.
+pub fn summary_line(verdicts: &[Verdict], requests: usize) -> String {
     let Summary { passed, failed, skipped } = Summary::of(verdicts);
     let seconds: Duration = verdicts.iter().map(|verdict| verdict.took).sum();
     let seconds = seconds.as_secs_f32();
+    let count = verdicts.len();
     format!(
-        "{} checks: {passed} passed, {failed} failed, {skipped} skipped in {seconds:.1} s",
-        verdicts.len()
+        "{count} checks: {passed} passed, {failed} failed, {skipped} skipped; {requests} requests in {seconds:.1} s"
     )
 }
 
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_text_report_has_one_line_for_each_check_and_a_summary() {
         let verdicts = verdicts();
-        let text: Vec<String> = verdicts.iter().map(line).chain([summary_line(&verdicts)]).collect();
+        let text: Vec<String> = verdicts.iter().map(line).chain([summary_line(&verdicts, 7)]).collect();
         insta::assert_snapshot!(text.join("\n"));
     }
 

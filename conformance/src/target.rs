@@ -3,7 +3,11 @@
 //! Evidence that many checks look at (how each endpoint opens, what it replays, how it behaves when idle) is gathered
 //! once and kept, so that a run makes few connections and requests however many checks there are.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use reqwest::{Method, header::HeaderMap};
@@ -78,6 +82,7 @@ pub struct Target {
     addresses: Addresses,
     pace: Pace,
     client: reqwest::Client,
+    requests: AtomicUsize,
     nodes: Vec<NodeControl>,
     chain: Chain,
     seeded: OnceCell<Result<u64, Deviation>>,
@@ -144,6 +149,7 @@ impl Target {
             addresses,
             pace,
             client,
+            requests: AtomicUsize::new(0),
             nodes,
             chain: Chain::new(),
             seeded: OnceCell::new(),
@@ -153,6 +159,11 @@ impl Target {
             story: OnceCell::new(),
             ending: OnceCell::new(),
         })
+    }
+
+    /// How many requests were sent to the sidecar so far, subscriptions among them.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_events(&self) -> bool {
@@ -222,6 +233,7 @@ impl Target {
         headers: &[(&str, &str)],
     ) -> Result<Answer, Deviation> {
         let url = self.origin(server)?.url(path);
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let expected = format!("an answer to {method} {url}");
         let mut request = self.client.request(method, &url);
         for (name, value) in headers {
@@ -244,6 +256,7 @@ impl Target {
     ) -> Result<Reply, Deviation> {
         let origin = self.addresses.events.as_ref();
         let origin = origin.ok_or_else(|| Deviation::nothing("no address of the event stream server"))?;
+        self.requests.fetch_add(1, Ordering::Relaxed);
         wire::send(origin, wire::Request { method, path, headers }, self.pace.reply).await
     }
 

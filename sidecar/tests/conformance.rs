@@ -15,7 +15,7 @@ use conformance::suite;
 use conformance::target::{Addresses, Pace, Target};
 use conformance::wire::Origin;
 use mock_node::control::{self, Controlled};
-use mock_node::{Event, Listener as _, Network as _, Node, RealNetwork, Running};
+use mock_node::{Event, Network as _, Node, RealNetwork, Running};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -83,7 +83,7 @@ fn configuration(folder: &Path, ports: [u16; 3], nodes: &[(SocketAddr, SocketAdd
     let mut text = format!(
         "[storage]\nstorage_path = \"{}\"\n\
          [storage.sqlite_config]\nfile_name = \"events.db3\"\nmax_connections_in_pool = 10\nwal_autocheckpointing_interval = 1000\n\
-         [rest_server]\naddress = \"127.0.0.1\"\nport = {rest}\nmax_concurrent_requests = 50\nmax_requests_per_second = 100\n\
+         [rest_server]\naddress = \"127.0.0.1\"\nport = {rest}\nmax_concurrent_requests = 50\nmax_requests_per_second = 30\n\
          [event_stream_server]\naddress = \"127.0.0.1\"\nport = {events}\nmax_concurrent_subscribers = 100\nevent_stream_buffer_length = 5000\n\
          [admin_server]\naddress = \"127.0.0.1\"\nport = {admin}\nmax_concurrent_requests = 10\nmax_requests_per_second = 50\n",
         folder.display()
@@ -128,7 +128,7 @@ async fn the_sidecar_conforms_to_its_documentation() {
     let target = Target::new(addresses, Pace::default()).await.expect("the control server lists its nodes");
     let verdicts =
         suite::run(&suite::checks(), &target, |verdict| println!("{}", report::line(verdict))).await;
-    println!("{}", report::summary_line(&verdicts));
+    println!("{}", report::summary_line(&verdicts, target.requests()));
 
     let failed: Vec<_> = verdicts.iter().filter(|verdict| verdict.failed()).map(report::line).collect();
     assert!(failed.is_empty(), "does not conform:\n{}", failed.join("\n"));

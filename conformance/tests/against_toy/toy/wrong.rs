@@ -49,6 +49,7 @@ pub(crate) enum Fault {
     CountsTwice,
     DeliversAgain,
     DropsExpired,
+    DropsRequests,
     EmptyQueryRefused,
     EndsWithFirst,
     EndsWithNode,

@@ -51,6 +51,11 @@ fn over_the_rate(log: &mut Log, path: &str) -> bool {
 
 fn respond(shared: &Shared, request: &Request) -> Response {
     if over_the_rate(&mut shared.log(), request.uri().path()) {
+        if shared.has(Fault::DropsRequests) {
+            // A body that breaks off before its first byte closes the connection.
+            let nothing = futures_util::stream::iter([Err::<String, _>(std::io::Error::other("dropped"))]);
+            return Response::new(axum::body::Body::from_stream(nothing));
+        }
         let mut response = refusal(429, "Too many requests");
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return response;

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::{Fault, Wrong};
 
-const CAPTURED: &str = include_str!("../../fixtures/events-1.5.8.sse");
-const FAULT: &str = include_str!("../../fixtures/fault.sse");
+const CAPTURED: &str = include_str!("../../../fixtures/events-1.5.8.sse");
+const FAULT: &str = include_str!("../../../fixtures/fault.sse");
 
 /// One item of the log.
 pub(super) enum Item {

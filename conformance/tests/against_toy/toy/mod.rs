@@ -104,6 +104,11 @@ impl Toy {
         Self { addresses, _servers: servers }
     }
 
+    /// The address of the event stream server.
+    pub(crate) fn events(&self) -> String {
+        self.addresses.events.as_ref().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// The toy as the suite sees it.
     pub(crate) async fn target(&self, may_end: bool) -> Target {
         let addresses = Addresses { may_end, ..self.addresses.clone() };

@@ -123,7 +123,7 @@ impl<E: Environment> Ingest<E> {
     }
 
     fn arrivals(&mut self, batch: &mut Batch, events: Vec<Event>, node: &Arc<str>, received_at: u64) {
-        self.metrics.events_received(events.len());
+        self.metrics.events_received(events.len(), node, received_at);
         self.metrics.events_saving(events.len());
         let before = batch.arrivals.len();
         let count = events.len();
@@ -235,8 +235,7 @@ impl<E: Environment> Ingest<E> {
             && time > self.newest_block
         {
             self.newest_block = time;
-            let lag = Duration::from_millis(arrival.received_at.saturating_sub(time));
-            self.metrics.block_lag.set(lag.as_secs_f64());
+            self.metrics.newest_block(time, arrival.received_at);
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Progress {
     /// The highest run of the counter that any filter has seen; `holes` are of it.
     run: u32,
     holes: Holes,
+    /// Which filters are to be asked from the lowest hole on, and have not brought anything since.
+    again: [bool; 3],
     /// Whether a skipped message was already warned of since the last connection: a node that speaks garbage
     /// must not fill the log.
     warned: bool,
@@ -47,10 +49,11 @@ impl Progress {
     pub fn new(node: Arc<str>, metrics: Arc<Metrics>, cursors: &[Cursor]) -> Self {
         let of = |filter| cursors.iter().find(|cursor| *cursor.node == *node && cursor.filter == filter);
         let run = Filter::ALL.into_iter().filter_map(|filter| of(filter).map(|cursor| cursor.run)).max();
-        let present = Filter::ALL.into_iter().filter_map(of).filter(|cursor| Some(cursor.run) == run);
-        let resumes = present.map(|cursor| cursor.resume);
-        // Whatever is missing below the highest of these is at or after the resume point of its own filter.
-        let floor = resumes.reduce(|a, b| if is_before(a, b) { b } else { a });
+        let present = || Filter::ALL.into_iter().filter_map(of).filter(|cursor| Some(cursor.run) == run);
+        // An open hole is still one. Without, whatever is missing below the highest id comes after that of its filter.
+        let hole = present().filter(|cursor| cursor.resume != cursor.id).map(|cursor| cursor.resume);
+        let highest = || present().map(|cursor| cursor.id).reduce(|a, b| if is_before(a, b) { b } else { a });
+        let floor = hole.reduce(|a, b| if is_before(a, b) { a } else { b }).or_else(highest);
         let tracks = Filter::ALL.map(|filter| Continuity::new(of(filter)));
         Self {
             run: run.unwrap_or(0),
@@ -58,6 +61,7 @@ impl Progress {
             holes: Holes::starting_after(floor.map(|floor| floor.wrapping_sub(1)), Instant::now()),
             node,
             metrics,
+            again: [false; 3],
             warned: false,
             refuted: false,
         }
@@ -66,7 +70,10 @@ impl Progress {
     /// A new connection of `filter`: what to ask it for.
     pub fn begin(&mut self, filter: Filter, everything: bool) -> Ask {
         self.warned = false;
-        let resume = self.resume(filter);
+        // What was seen last is asked for first, since it proves that ids mean what they meant; for holes before it
+        // there is another request, once they have been open for a while.
+        let last = self.tracks[filter as usize].last().map(|(id, _)| id);
+        let resume = if self.again[filter as usize] { self.resume(filter) } else { last };
         let everything = everything || self.is_of_older_run(filter);
         self.tracks[filter as usize].begin(resume, self.holes.newest(), everything)
     }
@@ -79,6 +86,9 @@ impl Progress {
     /// What is to be done about holes, while all filters are connected.
     pub fn demand(&mut self) -> Demand {
         let demand = self.holes.demand(Instant::now());
+        if demand == Demand::AskAgain {
+            self.again = [true; 3];
+        }
         if let Demand::GiveUp(count) = demand {
             self.metrics.missed(&self.node, count);
             warn!(node = %self.node, count, "the node no longer has these events when asked again: they are lost");
@@ -158,6 +168,7 @@ impl Progress {
 
     fn event(&mut self, filter: Filter, id: Option<u32>, mut event: Event) -> Option<Message> {
         let is_shutdown = event.kind == Kind::Shutdown;
+        self.again[filter as usize] = false;
         let track = &mut self.tracks[filter as usize];
         match id.map(|id| (id, track.observe(id, event.identity, self.run))) {
             Some((id, Verdict::Take)) if track.run() < self.run => {
@@ -262,8 +273,10 @@ mod tests {
         let cursor = progress.take(Filter::Main, &mut messages).cursor.expect("a place");
         assert_eq!((cursor.id, cursor.resume), (4, 2));
         let mut resumed = self::progress(&[cursor]);
-        assert_eq!(resumed.begin(Filter::Main, false), Ask::From(2));
+        assert_eq!(resumed.begin(Filter::Main, false), Ask::From(4), "first it is to prove that ids mean the same");
         assert_eq!(resumed.holes.lowest_missing(), Some(2));
+        resumed.again = [true; 3];
+        assert_eq!(resumed.begin(Filter::Main, false), Ask::From(2));
     }
 
     #[test]

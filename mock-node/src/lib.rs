@@ -14,18 +14,27 @@
 //! ```
 //!
 //! In reading order: [`event`] is what a node sends, [`chain`] makes up a believable chain of it, [`network`] is where
-//! listeners come from, and [`Node`] is the node itself with everything a test may do to it.
+//! listeners come from, [`Node`] is the node itself with everything a test may do to it, and [`script`] plays what is
+//! written in a file.
 //!
 //! The crate never looks at a clock, a socket or a random number that was not handed to it: timers are tokio's, the
 //! network is a [`Network`], the wall clock is [`Builder::wall_clock`]. So it runs the same in a simulation.
 
 pub mod chain;
+pub mod control;
 pub mod event;
 pub mod network;
 mod node;
+pub mod recording;
+pub mod script;
 
 pub use crate::{
     event::{Event, Filter},
     network::{Listener, Network, RealNetwork},
-    node::{Builder, Emitted, Laggards, Node, Running, StatusBehaviour, Subscriber},
+    node::{Builder, Emitted, Laggards, Node, Running, Spelling, StatusBehaviour, Subscriber},
 };
+
+/// The README's examples are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -123,10 +123,9 @@ fn version() -> &'static str {
     &VERSION
 }
 
-const NO_FILE: &str = "no configuration file was named
+const NO_FILE: &str = "no configuration file was named; name one, for example:
 
-  Name one:        casper-event-sidecar --path-to-config /etc/casper-event-sidecar/config.toml
-  See what is in it: add --check-config";
+  casper-event-sidecar --path-to-config /etc/casper-event-sidecar/config.toml";
 
 const ABOUT: &str = "Serves the event streams of Casper nodes: every event once, durable, with replay";
 

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // A closed pipe is no reason for another message.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
     match execute(command) {

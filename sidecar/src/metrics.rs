@@ -44,6 +44,7 @@ pub struct Metrics {
     subscribers: IntGaugeVec,
     sent_bytes: CounterVec,
     closed_connections: CounterVec,
+    http_responses: CounterVec,
 }
 
 /// The six series of `internal_events`.
@@ -154,6 +155,12 @@ impl Metrics {
                 "Connections that this side refused or dropped, by server and reason",
                 &["server", "reason"],
             )?,
+            http_responses: counters(
+                &registry,
+                "sidecar_http_responses_total",
+                "Responses of the REST and the admin server, by status",
+                &["server", "status"],
+            )?,
             registry,
         })
     }
@@ -223,6 +230,16 @@ impl Metrics {
     pub fn endpoint(&self, endpoint: Endpoint) -> (IntGauge, Counter) {
         let label = [endpoint.path()];
         (self.subscribers.with_label_values(&label), self.sent_bytes.with_label_values(&label))
+    }
+
+    /// A request to `server` was answered with this status.
+    pub fn responded(&self, server: &str, status: u16) {
+        let mut digits = [0; 3];
+        for (digit, power) in digits.iter_mut().zip([100, 10, 1]) {
+            *digit = b'0' + u8::try_from(status / power % 10).unwrap_or(0);
+        }
+        let status = str::from_utf8(&digits).unwrap_or("000");
+        self.http_responses.with_label_values(&[server, status]).inc();
     }
 
     /// A connection to `server` was refused or dropped by this side.

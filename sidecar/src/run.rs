@@ -33,8 +33,9 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// The part of it that is left for the streams to end after ingest was given up.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// KiB of payload that may be on their way from the nodes to the log.
-const INBOUND_KIB: u32 = 32 * 1024;
+/// KiB of events that may be on their way from the nodes to the log: enough for transactions of thousands of
+/// events, and little enough that a flood does not show in the memory of the process.
+const INBOUND_KIB: u32 = 2 * 1024;
 
 /// Connections of the event stream server beyond its subscribers: those that are answered with an error.
 const SPARE_CONNECTIONS: usize = 128;

@@ -6,13 +6,17 @@
 
 mod block;
 mod deploys;
+mod samples;
 mod seed;
 mod several;
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-pub use self::several::{Feed, Scheduled, several};
 use self::{block::Blocks, seed::Seed};
+pub use self::{
+    samples::Samples,
+    several::{Feed, Scheduled, several},
+};
 use crate::event::{Event, Payload};
 
 /// What the chain is to be like.
@@ -118,20 +122,9 @@ impl Iterator for Chain {
 
 /// A time since 1970 as a node writes it: RFC 3339 in UTC with milliseconds.
 pub fn timestamp(since_1970: Duration) -> String {
-    let millis = since_1970.as_millis();
-    let (days, of_day) = (millis / 86_400_000, millis % 86_400_000);
-    // Days to a civil date, counted in years that begin on 1 March, so that the leap day is the last.
-    let shifted = days + 719_468;
-    let (cycle, of_cycle) = (shifted / 146_097, shifted % 146_097);
-    let year_of_cycle = (of_cycle - of_cycle / 1460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
-    let of_year = of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    let march_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = cycle * 400 + year_of_cycle + u128::from(month <= 2);
-    let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
-    let (second, milli) = (of_day / 1000 % 60, of_day % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    // Beyond the year 9999 there is no RFC 3339; nobody's genesis is there.
+    let latest = Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_millis(UNIX_EPOCH + since_1970.min(latest)).to_string()
 }
 
 #[cfg(test)]

@@ -64,8 +64,8 @@ impl Feed {
         self.height
     }
 
-    /// The next block's events with the time within the block's span at which this node sends each.
-    fn next_block(&mut self) -> Vec<Scheduled> {
+    /// All events of the next block with the time at which this node sends each.
+    pub fn next_block(&mut self) -> Vec<Scheduled> {
         let height = self.height;
         self.height += 1;
         let span = self.blocks.config().block_time;

@@ -31,6 +31,7 @@ pub use self::{
     Hash,
     serde::Serialize,
     serde::Deserialize,
+    schemars::JsonSchema,
     utoipa::ToSchema,
 )]
 #[serde(rename_all = "lowercase")]

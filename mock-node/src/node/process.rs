@@ -187,9 +187,13 @@ impl Process {
         {
             let mut log = self.log();
             for entry in entries {
+                let head = log.head();
                 for seat in log.seats.values_mut() {
                     if entry.is_for(seat.info.filter) {
                         wakers.extend(seat.waker.take());
+                    } else if seat.cursor == head {
+                        // Nothing to wake it for; but it is not behind either.
+                        seat.cursor += 1;
                     }
                 }
                 log.entries.push_back(entry);
@@ -303,6 +307,22 @@ impl Process {
                 }
             }
             moved.await;
+        }
+    }
+
+    /// Waits until every subscriber has read to the end: of a node that was stopped, until all have left.
+    pub(crate) async fn drained(&self) {
+        loop {
+            {
+                let log = self.log();
+                let head = log.head();
+                let behind = |seat: &Seat| log.ended || seat.cursor < head;
+                if self.killed.is_cancelled() || !log.seats.values().any(behind) {
+                    return;
+                }
+            }
+            // Polled, not told: only the end of a process asks this.
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

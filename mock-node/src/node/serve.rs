@@ -1,7 +1,12 @@
-//! Serving: two listeners and their connections, all tasks owned and joined.
+//! Serving: two listeners and their connections.
+//!
+//! A served node is one task: its connections are futures within it. So whoever owns that task owns everything, and
+//! when it is dropped the connections end in one fixed order, which a simulation that repeats a seed needs (a runtime
+//! drops its tasks in an order that depends on how many were spawned before in the whole process).
 
 use std::{convert::Infallible, io, net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -93,52 +98,55 @@ impl<N: Network> Bound<N> {
     async fn run(self, shutdown: CancellationToken) {
         let Self { node, network, sse, rest } = self;
         let host = Host(node.clone());
-        let mut ports = JoinSet::new();
-        for (port, listener) in [(Port::Sse, sse), (Port::Rest, rest)] {
-            let inner = node.inner.clone();
-            ports.spawn(keep_port(inner, network.clone(), port, listener, shutdown.clone()));
+        let ports = async {
+            tokio::join!(
+                biased;
+                keep_port(&node.inner, &network, Port::Sse, sse),
+                keep_port(&node.inner, &network, Port::Rest, rest),
+            )
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => {}
+            _ = ports => {}
         }
-        shutdown.cancelled().await;
         drop(host);
-        while ports.join_next().await.is_some() {}
     }
 }
 
-/// Keeps one port open while the node can be reached, and owns its connections.
+/// Keeps one port open while the node can be reached, and drives its connections. Never returns.
 async fn keep_port<N: Network>(
-    node: Arc<Inner>,
-    network: N,
+    node: &Arc<Inner>,
+    network: &N,
     port: Port,
     listener: N::Listener,
-    shutdown: CancellationToken,
-) {
+) -> Infallible {
     let number = listener.local_addr().map_or(0, |addr| addr.port());
     let mut listener = Some(listener);
     let mut reach = node.reach.subscribe();
-    let mut connections = JoinSet::new();
+    let mut connections: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
     loop {
         let current = *reach.borrow_and_update();
-        if !current.open {
+        if current.open {
+            node.state().started.get_or_insert_with(Instant::now);
+        } else {
             listener = None;
         }
         tokio::select! {
             biased;
-            () = shutdown.cancelled() => break,
             _ = reach.changed() => {}
-            Some(_) = connections.join_next() => {}
-            accepted = next_connection(&network, &mut listener, number), if current.open => {
+            Some(()) = connections.next() => {}
+            accepted = next_connection(network, &mut listener, number), if current.open => {
                 let Some((io, peer)) = accepted else { continue };
-                let Some(connection) = Connection::new(&node, peer) else { continue };
+                let Some(connection) = Connection::new(node, peer) else { continue };
                 if current.silent && port == Port::Sse {
-                    connections.spawn(never_answer(connection, io));
+                    connections.push(Box::pin(never_answer(connection, io)));
                 } else {
-                    connections.spawn(answer(connection, port, io));
+                    connections.push(Box::pin(answer(connection, port, io)));
                 }
             }
         }
     }
-    drop(listener);
-    connections.shutdown().await;
 }
 
 /// The next connection. Binds the port first if it is closed, or waits a little if that fails: somebody else may hold
@@ -171,8 +179,7 @@ async fn next_connection<N: Network>(
 
 impl Connection {
     fn new(node: &Arc<Inner>, peer: SocketAddr) -> Option<Self> {
-        let mut state = node.state();
-        state.started.get_or_insert_with(Instant::now);
+        let state = node.state();
         let process = state.process.clone();
         let cut = process.killed.child_token();
         state.up.then(|| Self { node: node.clone(), process, peer, cut })

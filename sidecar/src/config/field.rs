@@ -27,7 +27,7 @@ pub(super) trait Kind {
 
     /// How `value`, which was refused, could be mended.
     fn hint(&self, value: &DeValue<'_>) -> Option<&'static str> {
-        (value.is_integer() || value.is_float() || value.is_bool()).then_some("put it in quotes")
+        needs_quotes(value)
     }
 
     /// The whole complaint about `value`, where it is not the usual one.
@@ -39,6 +39,10 @@ pub(super) trait Kind {
     fn is_secret(&self) -> bool {
         false
     }
+}
+
+fn needs_quotes(value: &DeValue<'_>) -> Option<&'static str> {
+    (value.is_integer() || value.is_float() || value.is_bool()).then_some("put it in quotes")
 }
 
 /// A whole number within bounds.
@@ -222,7 +226,7 @@ impl Kind for Address {
     type Value = IpAddr;
 
     fn expected(&self) -> String {
-        "an IP address of this machine (0.0.0.0: all of IP version 4, \"::\": all)".to_owned()
+        "an IP address to listen on, such as \"0.0.0.0\"".to_owned()
     }
 
     fn read_text(&self, text: &str) -> Option<IpAddr> {
@@ -230,7 +234,7 @@ impl Kind for Address {
     }
 
     fn hint(&self, value: &DeValue<'_>) -> Option<&'static str> {
-        (value.as_str() == Some("localhost")).then_some("write \"127.0.0.1\"")
+        if value.as_str() == Some("localhost") { Some("write \"127.0.0.1\"") } else { needs_quotes(value) }
     }
 }
 
@@ -249,7 +253,7 @@ impl Kind for Host {
     }
 
     fn hint(&self, value: &DeValue<'_>) -> Option<&'static str> {
-        let text = value.as_str()?;
+        let Some(text) = value.as_str() else { return needs_quotes(value) };
         if text.contains("://") {
             Some("leave out the scheme")
         } else if text.starts_with('[') {

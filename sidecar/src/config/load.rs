@@ -54,17 +54,15 @@ impl Config {
     ) -> Result<Loaded, ConfigError> {
         let (document, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
-            let problem = |error: toml::de::Error| Problem {
-                place: Place::at(path, text, error.span().map_or(0, |span| span.start)),
-                message: format!("not valid TOML: {}", error.message()),
-            };
-            return Err(invalid(path, errors.into_iter().map(problem).collect()));
+            let mut errors: Vec<Problem> = errors.iter().map(|error| not_toml(path, text, error)).collect();
+            errors.sort_by(|one, other| one.place.cmp(&other.place));
+            return Err(invalid(path, errors));
         }
         let mut findings = Findings::new(path, text);
         let config = config(Section::root(document.get_ref(), &mut findings), variables);
         let Findings { mut errors, mut warnings, .. } = findings;
-        errors.sort();
-        warnings.sort();
+        errors.sort_by(|one, other| one.place.cmp(&other.place));
+        warnings.sort_by(|one, other| one.0.place.cmp(&other.0.place));
         match config {
             Some(config) if errors.is_empty() => Ok(Loaded { config, warnings }),
             _ => Err(ConfigError::Invalid { path: path.to_owned(), errors, warnings }),
@@ -74,6 +72,30 @@ impl Config {
 
 fn invalid(path: &Path, errors: Vec<Problem>) -> ConfigError {
     ConfigError::Invalid { path: path.to_owned(), errors, warnings: Vec::new() }
+}
+
+/// What is wrong with a text that is no TOML. Of the text itself no more is shown than the name of a field: what comes
+/// after it may be a password.
+fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
+    let offset = error.span().map_or(0, |span| span.start);
+    let line_start =
+        text.get(..offset).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let mut message = format!("not valid TOML: {}", error.message());
+    if let Some((name, value)) = line.split_once('=').filter(|(name, _)| is_name(name.trim())) {
+        message = format!("{}: {message}", name.trim());
+        let value = value.trim_start();
+        if offset <= line_start + name.len() {
+            // The name itself is wrong, not its value.
+        } else if value.is_empty() || value.starts_with('#') {
+            message.push_str(" (the value is missing)");
+        } else if value.starts_with(|c: char| c.is_alphanumeric() || c == '/' || c == '.') {
+            message.push_str(" (a text needs quotes around it)");
+        }
+    }
+    Problem { place: Place::at(path, text, offset), message }
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

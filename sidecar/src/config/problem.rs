@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read at all.
-    #[error("cannot read the configuration file {}{}", path.display(), advice(source))]
+    #[error("cannot read the configuration {}{}", path.display(), advice(source))]
     Unreadable {
         /// The file, as it was named.
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum ConfigError {
 }
 
 /// Something that has no effect although its writer may think so.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigWarning(pub Problem);
 
 impl fmt::Display for ConfigWarning {
@@ -38,7 +38,7 @@ impl fmt::Display for ConfigWarning {
 }
 
 /// One thing that is wrong, shown as `FILE:LINE:COLUMN: FIELD in [SECTION]: MESSAGE`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where it is.
     pub place: Place,

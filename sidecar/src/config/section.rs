@@ -140,7 +140,7 @@ impl<'f, 't> Section<'f, 't> {
         let value = self.value(name)?;
         let read = kind.read_toml(value.get_ref());
         if read.is_none() {
-            let message = refusal(&self.subject(name), kind, value.get_ref());
+            let message = format!("{}: {}", self.subject(name), refusal(kind, value.get_ref()));
             self.findings.error(self.findings.place(value.span().start), message);
         }
         read
@@ -181,7 +181,7 @@ impl<'f, 't> Section<'f, 't> {
     pub(super) fn finish(self) {
         for key in self.table.keys() {
             let name = key.get_ref().as_ref();
-            if self.known.iter().any(|known| *known == name) {
+            if self.known.contains(&name) {
                 continue;
             }
             let sort = match self.table[name].get_ref() {
@@ -206,14 +206,14 @@ impl<'f, 't> Section<'f, 't> {
     }
 }
 
-/// Why `value` is no good for `subject`.
-pub(super) fn refusal<K: Kind>(subject: &str, kind: &K, value: &DeValue<'_>) -> String {
+/// Why `value` was refused.
+pub(super) fn refusal<K: Kind>(kind: &K, value: &DeValue<'_>) -> String {
     if let Some(complaint) = kind.complaint(value) {
-        return format!("{subject}: {complaint}");
+        return complaint.to_owned();
     }
     let found = if kind.is_secret() { "something else".to_owned() } else { found(value) };
     let hint = kind.hint(value).map(|hint| format!(" ({hint})")).unwrap_or_default();
-    format!("{subject}: expected {}, found {found}{hint}", kind.expected())
+    format!("expected {}, found {found}{hint}", kind.expected())
 }
 
 /// A value as it is shown.

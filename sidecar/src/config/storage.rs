@@ -130,7 +130,7 @@ impl Overridden<'_, '_, '_, '_> {
         if let Some(text) = variable(self.variables, variable_name) {
             let read = kind.read_text(&text);
             if read.is_none() {
-                let message = refusal(name, &kind, &DeValue::String(text.into()));
+                let message = refusal(&kind, &DeValue::String(text.into()));
                 self.section.findings.error(Place::Variable(variable_name), message);
             }
             return read;

@@ -26,6 +26,9 @@ pub use version::ApiVersion;
 /// the life of any real chain, so every JSON reader and browser can hold one.
 pub type EntryId = u64;
 
+/// What the sidecar calls itself where nodes have their names.
+pub const SIDECAR: &str = "sidecar";
+
 /// One event as a node sent it, classified.
 #[derive(Debug, Clone)]
 pub struct Event {

@@ -73,6 +73,11 @@ impl Payload {
         self.len() == 0
     }
 
+    /// The JSON's bytes, without a copy.
+    pub fn into_json(self) -> Bytes {
+        Bytes::from(self.framed).slice(Self::HEAD..)
+    }
+
     /// The message as subscribers get it: `data:<json>`, `id:<id>`, a blank line.
     ///
     /// JSON that was spelled over several lines is sent as several `data` lines, which a client joins again.

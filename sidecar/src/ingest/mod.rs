@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 
 use crate::environment::{Environment, unix_milliseconds};
-use crate::event::{ApiVersion, Channel, Cursor, Delivery, Event, Identity, Kind, News, Payload};
+use crate::event::{ApiVersion, Channel, Cursor, Delivery, Event, Identity, Kind, News, Payload, SIDECAR};
 use crate::hub::{Announcement, Hub, Published};
 use crate::metrics::Metrics;
 use crate::store::{Appended, Arrival, Batch, Body, Entry, State, Store, StoreError};
@@ -28,9 +28,6 @@ const MOST_DELIVERIES: usize = 256;
 
 /// Wait after the first failure of the store, and the longest wait.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-
-/// What the sidecar calls itself where nodes have their names.
-const SELF: &str = "sidecar";
 
 /// The one writer of a store.
 pub struct Ingest<E: Environment> {
@@ -151,13 +148,13 @@ impl<E: Environment> Ingest<E> {
             event: Event {
                 kind: Kind::Shutdown,
                 channel: Channel::Sidecar,
-                identity: Identity::of(Kind::Shutdown, &[SELF, &name]),
+                identity: Identity::of(Kind::Shutdown, &[SIDECAR, &name]),
                 keys: Vec::new(),
                 block_time: None,
                 payload: Payload::new("\"Shutdown\""),
             },
             version: self.versions.current().cloned(),
-            node: SELF.into(),
+            node: SIDECAR.into(),
             received_at,
         }
     }

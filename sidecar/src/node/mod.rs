@@ -35,7 +35,7 @@ pub const RECHECK: Duration = Duration::from_secs(60);
 /// The chain that the log is of, once known. The first node that is connected to says which it is.
 pub type Chain = Arc<OnceLock<Arc<str>>>;
 
-/// Bytes of payload that may be on their way from the nodes to the log, in units of 1 KiB. It is shared by all
+/// Bytes of events that may be on their way from the nodes to the log, in units of 1 KiB. It is shared by all
 /// nodes; a single event that is larger takes it whole.
 pub struct Budget {
     units: Arc<Semaphore>,

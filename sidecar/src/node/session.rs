@@ -41,6 +41,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often holes and unproved filters are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What an event takes in memory beside its JSON, about.
+const EVENT_OVERHEAD: usize = 256;
+
 /// Where one filter stands.
 enum Slot {
     Opening(Pin<Box<dyn Future<Output = Result<Subscription, OpenError>> + Send>>),
@@ -128,6 +131,7 @@ impl<E: Environment> Node<E> {
         match step {
             Step::Opened(filter, Ok(subscription)) => {
                 debug!(node = %self.name, %filter, version = %subscription.version, "connected");
+                self.shared.metrics.received(filter, subscription.version.json().len());
                 slots.slots[filter as usize] = Slot::Open(Box::new(subscription));
                 self.opened(slots, life, filter).await;
                 None
@@ -205,7 +209,7 @@ impl<E: Environment> Node<E> {
             let taken = self.progress.take(filter, &mut subscription.decoded);
             if !taken.events.is_empty() {
                 life.proved = true;
-                let bytes = taken.events.iter().map(|event| event.payload.len()).sum();
+                let bytes = taken.events.iter().map(|event| event.payload.len() + EVENT_OVERHEAD).sum();
                 let news = News::Events { events: taken.events, cursor: taken.cursor };
                 held += self.deliver(news, bytes).await;
             }

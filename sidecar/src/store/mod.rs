@@ -1,6 +1,6 @@
 //! The log: the one ordered, durable sequence of distinct events, and the cursors that were moved with it.
 //!
-//! Contract of every implementation (the suite in [`contract`] holds each to it):
+//! Contract of every implementation (the suite in `contract` holds each to it):
 //!
 //! - [`Store::append`] is one transaction: either all of a batch is durable when it returns, or none of it. An
 //!   error may also mean that it is durable after all (the answer was lost): to append the same batch again is
@@ -151,6 +151,37 @@ pub struct Page {
     pub next: EntryId,
 }
 
+/// What a listing asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listing {
+    /// The only kind that is shown, if it is one.
+    pub kind: Option<Kind>,
+    /// The first id that may be shown; with [`Order::NewestFirst`] the last one.
+    pub from: EntryId,
+    /// In which order.
+    pub order: Order,
+    /// Most entries that are shown. [`PAGE_ENTRIES`] and [`PAGE_BYTES`] hold all the same.
+    pub limit: usize,
+}
+
+/// The order of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Ids rise.
+    OldestFirst,
+    /// Ids fall.
+    NewestFirst,
+}
+
+/// A part of the log as a listing shows it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// In the order that was asked for.
+    pub entries: Vec<Entry>,
+    /// Id of the entry that comes next, if there is one.
+    pub next: Option<EntryId>,
+}
+
 /// What a look-up asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
@@ -209,7 +240,8 @@ pub trait Store: Send + Sync + 'static {
         from: EntryId,
     ) -> impl Future<Output = Result<Page, StoreError>> + Send;
 
-    /// A part of the JSON of one entry, in bytes. Shorter than asked only at the JSON's end.
+    /// A part of the JSON of one entry, in bytes. Shorter than asked only at the JSON's end; [`StoreError::Corrupt`]
+    /// if there is no such entry, or no longer.
     fn slice(
         &self,
         id: EntryId,
@@ -219,6 +251,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Entries that a look-up finds, in order of their ids.
     fn find(&self, lookup: Lookup) -> impl Future<Output = Result<Vec<Entry>, StoreError>> + Send;
+
+    /// Entries of one kind or all, in either order. No `Shutdown` is listed, whatever is asked for.
+    fn list(&self, listing: Listing) -> impl Future<Output = Result<Listed, StoreError>> + Send;
+
+    /// All who ever sent an entry, in the order in which the log met them, which never changes.
+    fn senders(&self) -> impl Future<Output = Result<Vec<Arc<str>>, StoreError>> + Send;
 
     /// Forgets all entries with an id below `before`, and says how many. Ids are not used again.
     fn prune(&self, before: EntryId) -> impl Future<Output = Result<u64, StoreError>> + Send;

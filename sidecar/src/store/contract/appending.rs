@@ -12,6 +12,7 @@ on_every_store!(
     super::an_empty_log as nothing_is_in_an_empty_log,
     super::dense_ids as ids_are_dense_and_duplicates_get_none,
     super::great_batches as great_batches_are_appended_whole,
+    super::repetitions as what_a_node_sends_again_after_a_restart_is_known,
     super::cursors as cursors_move_even_when_all_arrivals_are_duplicates,
     super::version_and_chain as the_version_in_force_and_the_chain_are_remembered,
     super::what_is_durable as a_store_that_is_opened_again_goes_on,
@@ -62,6 +63,31 @@ async fn great_batches(place: impl Place) {
         assert_eq!(ids(&page.entries), expected);
         from = page.next;
     }
+}
+
+async fn repetitions(place: impl Place) {
+    let store = place.open().await.expect("opens");
+    store.append(&batch((0..300).map(|number| signature("a", number)))).await.expect("writes");
+    drop(store);
+
+    let store = place.open().await.expect("opens again");
+    for (first, new) in [(0, 0), (250, 150), (300, 50), (500, 200)] {
+        let mut again = batch((first..first + 200).map(|number| signature("a", number)));
+        for arrival in &mut again.arrivals {
+            arrival.node = format!("node{first}:9999").into();
+            arrival.version = Some(version(&format!("1.6.{first}")));
+        }
+        again.cursors = vec![cursor("another:9999", Filter::Sigs, u32::try_from(first).expect("small"))];
+        let appended = store.append(&again).await.expect("writes");
+        let found = is_new(&appended).iter().filter(|new| **new).count();
+        assert_eq!(found, new, "of those from {first} on");
+        assert_eq!(store.state().await.expect("reads").cursors, again.cursors);
+    }
+    let page = store.page(None, 451).await.expect("reads");
+    let nodes: Vec<_> = page.entries.iter().map(|entry| &*entry.node).collect();
+    assert_eq!(nodes[..50], ["node300:9999"; 50]);
+    assert_eq!(nodes[50..], ["node500:9999"; 200]);
+    assert_eq!(page.entries[249].version, Some(version("1.6.500")));
 }
 
 fn cursor(node: &str, filter: Filter, id: u32) -> Cursor {

@@ -1,12 +1,13 @@
 //! What every store must do, as tests. Each test is run on each implementation, on a place of its own.
 
 mod appending;
+mod listing;
 mod place;
 mod random;
 mod reading;
 
 pub(super) use place::{
-    Place, arrival, batch, block, event, ids, is_new, json_of, of, shown, signature, version,
+    Folder, Place, arrival, batch, block, event, ids, is_new, json_of, of, shown, signature, version,
 };
 
 /// Makes a test of each function for each store.

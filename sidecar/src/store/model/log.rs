@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::{
-    Appended, Arrival, Batch, Body, Cursor, Entry, InForce, LARGE, Lookup, PAGE_BYTES, PAGE_ENTRIES, Page,
-    State,
+    Appended, Arrival, Batch, Body, Cursor, Entry, InForce, LARGE, Listed, Listing, Lookup, Order,
+    PAGE_BYTES, PAGE_ENTRIES, Page, State,
 };
-use crate::event::{Endpoint, EntryId, Filter, Identity, Key, Payload};
+use crate::event::{Endpoint, EntryId, Filter, Identity, Key, Kind, Payload};
 
 #[derive(Debug, Default)]
 pub(super) struct Log {
@@ -18,6 +18,7 @@ pub(super) struct Log {
     identities: BTreeMap<Identity, EntryId>,
     keys: BTreeSet<(Key, EntryId)>,
     cursors: BTreeMap<(Arc<str>, Filter), Cursor>,
+    senders: Vec<Arc<str>>,
     in_force: Option<InForce>,
     chain: Option<Arc<str>>,
     size: u64,
@@ -87,6 +88,9 @@ impl Log {
         }
         self.head += 1;
         let id = self.head;
+        if !self.senders.contains(&arrival.node) {
+            self.senders.push(Arc::clone(&arrival.node));
+        }
         let json = Bytes::copy_from_slice(event.payload.bytes());
         self.size += json.len() as u64;
         self.identities.insert(event.identity, id);
@@ -146,6 +150,36 @@ impl Log {
             }
         };
         id.and_then(|id| self.entries.get(&id)).map(Stored::entry).into_iter().collect()
+    }
+
+    pub(super) fn list(&self, listing: Listing) -> Listed {
+        let Listing { kind, from, order, limit } = listing;
+        let mut rising = self.entries.range(from..);
+        let mut falling = self.entries.range(..=from).rev();
+        let in_order = std::iter::from_fn(|| match order {
+            Order::OldestFirst => rising.next(),
+            Order::NewestFirst => falling.next(),
+        });
+        let shown = in_order.filter(|(_, Stored { entry, .. })| {
+            entry.kind != Kind::Shutdown && kind.is_none_or(|kind| kind == entry.kind)
+        });
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        for (id, stored) in shown {
+            if entries.len() == limit.min(PAGE_ENTRIES) || bytes >= PAGE_BYTES {
+                return Listed { entries, next: Some(*id) };
+            }
+            let entry = stored.entry();
+            if let Body::Whole(payload) = &entry.body {
+                bytes += payload.len();
+            }
+            entries.push(entry);
+        }
+        Listed { entries, next: None }
+    }
+
+    pub(super) fn senders(&self) -> Vec<Arc<str>> {
+        self.senders.clone()
     }
 
     pub(super) fn prune(&mut self, before: EntryId) -> u64 {

@@ -6,6 +6,9 @@
 
 mod log;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::future;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,7 +18,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time;
 
-use super::{Appended, Batch, Entry, Lookup, OpenError, Page, State, Store, StoreError};
+use super::{Appended, Batch, Entry, Listed, Listing, Lookup, OpenError, Page, State, Store, StoreError};
 use crate::event::{Endpoint, EntryId};
 
 use log::Log;
@@ -265,6 +268,14 @@ impl Store for Model {
 
     async fn find(&self, lookup: Lookup) -> Result<Vec<Entry>, StoreError> {
         self.read(|log| log.find(lookup)).await
+    }
+
+    async fn list(&self, listing: Listing) -> Result<Listed, StoreError> {
+        self.read(|log| log.list(listing)).await
+    }
+
+    async fn senders(&self) -> Result<Vec<Arc<str>>, StoreError> {
+        self.read(Log::senders).await
     }
 
     async fn prune(&self, before: EntryId) -> Result<u64, StoreError> {

@@ -1,8 +1,8 @@
 //! The log in an SQLite file.
 //!
-//! One connection writes ([`write`]), a few read ([`read`]); write-ahead logging keeps them out of each other's
-//! way, and a commit returns only after its data is synced (`synchronous = FULL`). Each connection is a thread
-//! of sqlx's that is reached by a channel: what costs is the number of commands, so a batch is few of them.
+//! One connection writes, a few read; write-ahead logging keeps them out of each other's way, and a commit
+//! returns only after its data is synced (`synchronous = FULL`). Each connection is a thread of sqlx's that is
+//! reached by a channel: what costs is the number of commands, so a batch is few of them.
 //!
 //! The schema, with what each index is for, is in `migrations/sqlite`. JSON of more than [`LARGE`] bytes is
 //! kept in parts, because SQLite reads and writes a value only as a whole.
@@ -11,17 +11,20 @@
 
 mod open;
 mod read;
+mod session;
+mod statements;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::{Appended, Batch, Entry, Lookup, OpenError, Page, State, Store, StoreError};
+use super::{Appended, Batch, Entry, Listed, Listing, Lookup, OpenError, Page, State, Store, StoreError};
 use crate::config;
 use crate::event::{Endpoint, EntryId};
 
@@ -68,6 +71,14 @@ impl Store for Sqlite {
 
     async fn find(&self, lookup: Lookup) -> Result<Vec<Entry>, StoreError> {
         self.reader.find(lookup).await
+    }
+
+    async fn list(&self, listing: Listing) -> Result<Listed, StoreError> {
+        self.reader.list(listing).await
+    }
+
+    async fn senders(&self) -> Result<Vec<Arc<str>>, StoreError> {
+        self.reader.senders().await
     }
 
     async fn prune(&self, before: EntryId) -> Result<u64, StoreError> {

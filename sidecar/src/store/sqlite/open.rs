@@ -113,12 +113,16 @@ async fn inspect(path: &Path) -> Result<bool, OpenError> {
     if field(68) != APPLICATION_ID {
         return Err(foreign(path).await);
     }
-    let newest = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
-    if i64::from(field(60)) > newest {
+    if i64::from(field(60)) > newest_migration() {
         return Err(newer(path));
     }
     OpenOptions::new().write(true).open(path).map_err(|error| not_accessible(path, &error))?;
     Ok(false)
+}
+
+/// The version of the schema that this program makes; each migration leaves its own in the header.
+pub(super) fn newest_migration() -> i64 {
+    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 fn newer(path: &Path) -> OpenError {

@@ -9,10 +9,11 @@ use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow};
-use sqlx::{Row, SqliteConnection, query, query_as, query_scalar};
+use sqlx::{Row, SqliteConnection, TypeInfo, ValueRef, query, query_as, query_scalar};
 
 use super::super::{
-    Body, Cursor, Entry, InForce, LARGE, Lookup, PAGE_BYTES, PAGE_ENTRIES, Page, State, StoreError,
+    Body, Cursor, Entry, InForce, LARGE, Listed, Listing, Lookup, Order, PAGE_BYTES, PAGE_ENTRIES, Page,
+    State, StoreError,
 };
 use super::{corrupt, open, read_error, signed, unavailable};
 use crate::config;
@@ -31,10 +32,13 @@ const READ_AHEAD: usize = 64;
 pub(super) const HEAD: &str = "SELECT max(coalesce((SELECT max(id) FROM entry), 0), \
                                (SELECT head FROM log WHERE one = 1))";
 
+/// Entries as [`decode`] takes them: what is small of an entry is in one number, since each column of each row
+/// costs sqlx two allocations.
 macro_rules! entries {
     ($rest:literal) => {
         concat!(
-            "SELECT id, channel, kind, version, source, received_at, large, data FROM entry WHERE ",
+            "SELECT id, received_at, kind | (channel << 4) | (coalesce(version, 0) << 8) | (source << 32), ",
+            "coalesce(large, data) FROM entry WHERE ",
             $rest
         )
     };
@@ -64,6 +68,21 @@ pub(super) mod sql {
          ORDER BY id"
     );
     pub(crate) const GREATEST_BLOCK: &str = entries!("key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1");
+    pub(crate) const LIST: [&str; 2] = [
+        entries!("id >= ? AND +kind <> 7 ORDER BY id LIMIT ?"),
+        entries!("id <= ? AND +kind <> 7 ORDER BY id DESC LIMIT ?"),
+    ];
+    /// For the kinds that `entry_by_kind` has; the first condition is the index's own.
+    pub(crate) const LIST_KIND: [&str; 2] = [
+        entries!("kind NOT IN (1, 5) AND kind = ? AND kind <> 7 AND id >= ? ORDER BY id LIMIT ?"),
+        entries!("kind NOT IN (1, 5) AND kind = ? AND kind <> 7 AND id <= ? ORDER BY id DESC LIMIT ?"),
+    ];
+    /// For those that it leaves out: each is nearly all that there is on its channel.
+    pub(crate) const LIST_CHANNEL: [&str; 2] = [
+        entries!("channel = ? AND +kind = ? AND id >= ? ORDER BY id LIMIT ?"),
+        entries!("channel = ? AND +kind = ? AND id <= ? ORDER BY id DESC LIMIT ?"),
+    ];
+    pub(crate) const SENDERS: &str = "SELECT name FROM source ORDER BY id";
     pub(crate) const PARTS: &str =
         "SELECT data FROM entry_part WHERE entry = ? AND number BETWEEN ? AND ? ORDER BY number";
     pub(crate) const DATA: &str = "SELECT data FROM entry WHERE id = ?";
@@ -120,6 +139,12 @@ impl Reader {
 
     pub(super) async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// Runs SQL on a reading connection.
+    #[cfg(test)]
+    pub(super) async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        query(sql).execute(&self.pool).await.map(drop)
     }
 
     async fn connection(&self) -> Result<PoolConnection<sqlx::Sqlite>, StoreError> {
@@ -252,6 +277,63 @@ impl Reader {
         Ok(entries)
     }
 
+    pub(super) async fn list(&self, listing: Listing) -> Result<Listed, StoreError> {
+        let mut connection = self.connection().await?;
+        match self.try_list(&mut connection, listing).await {
+            Err(Undecoded::NewName) => {
+                self.load_names(&mut connection).await?;
+                self.try_list(&mut connection, listing).await.map_err(|error| error.at_last(listing.from))
+            }
+            other => other.map_err(|error| error.at_last(listing.from)),
+        }
+    }
+
+    async fn try_list(
+        &self,
+        connection: &mut SqliteConnection,
+        Listing { kind, from, order, limit }: Listing,
+    ) -> Result<Listed, Undecoded> {
+        let order = match order {
+            Order::OldestFirst => 0,
+            Order::NewestFirst => 1,
+        };
+        let query = match kind {
+            None => query(sql::LIST[order]),
+            Some(kind @ Kind::DeployAccepted) => by_channel(order, Channel::Deploys, kind),
+            Some(kind @ Kind::FinalitySignature) => by_channel(order, Channel::Sigs, kind),
+            Some(kind) => query(sql::LIST_KIND[order]).bind(i64::from(kind.code())),
+        };
+        let limit = limit.min(PAGE_ENTRIES);
+        // One more, since the next entry's id is told.
+        let rows = i64::try_from(limit + 1).expect("a few hundred fit");
+        let mut rows = query.bind(signed(from)).bind(rows).fetch(connection);
+        let failed = |error| Undecoded::Failed(read_error(from, error));
+        let names = self.names();
+        let mut listed = Listed { entries: Vec::new(), next: None };
+        let mut bytes = 0;
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            let entry = decode(&row, &names)?;
+            if listed.entries.len() == limit || bytes >= PAGE_BYTES {
+                listed.next = Some(entry.id);
+                break;
+            }
+            if let Body::Whole(payload) = &entry.body {
+                bytes += payload.len();
+            }
+            listed.entries.push(entry);
+        }
+        Ok(listed)
+    }
+
+    pub(super) async fn senders(&self) -> Result<Vec<Arc<str>>, StoreError> {
+        let mut connection = self.connection().await?;
+        let names: Vec<String> = query_scalar(sql::SENDERS)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|error| read_error(0, error))?;
+        Ok(names.into_iter().map(Arc::from).collect())
+    }
+
     pub(super) async fn slice(&self, id: EntryId, offset: u64, length: usize) -> Result<Bytes, StoreError> {
         let failed = |error| read_error(id, error);
         let size = LARGE as u64;
@@ -314,6 +396,14 @@ impl Reader {
     }
 }
 
+fn by_channel(
+    order: usize,
+    channel: Channel,
+    kind: Kind,
+) -> sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+    query(sql::LIST_CHANNEL[order]).bind(i64::from(channel.code())).bind(i64::from(kind.code()))
+}
+
 fn within(bytes: &[u8], start: u64, end: u64) -> &[u8] {
     let clamp = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
     &bytes[clamp(start)..clamp(end)]
@@ -334,28 +424,29 @@ fn cursor(row: (String, i64, i64, Vec<u8>, i64, i64)) -> Option<Cursor> {
 fn decode(row: &SqliteRow, names: &Names) -> Result<Entry, Undecoded> {
     let failed = |error| Undecoded::Failed(read_error(0, error));
     let number = |at: usize| row.try_get_unchecked::<i64, _>(at).map_err(failed);
-    let optional = |at: usize| row.try_get_unchecked::<Option<i64>, _>(at).map_err(failed);
     let id = u64::try_from(number(0)?).unwrap_or(0);
     let wrong = |what: &str| Undecoded::Failed(corrupt(id, format!("its {what} is out of range")));
-    let code = |at: usize| number(at).map(|code| u8::try_from(code).unwrap_or(u8::MAX));
-    let version = match optional(3)? {
-        Some(version) => Some(names.versions.get(&version).ok_or(Undecoded::NewName)?.clone()),
-        None => None,
+    let small = number(2)?.to_le_bytes();
+    let [codes, version @ .., _, _, _, _] = small;
+    let source = i64::from(u32::from_le_bytes([small[4], small[5], small[6], small[7]]));
+    let version = match i64::from(u32::from_le_bytes([version[0], version[1], version[2], 0])) {
+        0 => None,
+        version => Some(names.versions.get(&version).ok_or(Undecoded::NewName)?.clone()),
     };
-    let body = match optional(6)? {
-        Some(len) => Body::Large { len: u64::try_from(len).map_err(|_| wrong("length"))? },
-        None => {
-            let json: &[u8] = row.try_get_unchecked(7).map_err(failed)?;
-            Body::Whole(Payload::new(str::from_utf8(json).map_err(|_| wrong("text"))?))
-        }
+    let body = row.try_get_raw(3).map_err(failed)?;
+    let body = if body.type_info().name() == "INTEGER" {
+        Body::Large { len: u64::try_from(number(3)?).map_err(|_| wrong("length"))? }
+    } else {
+        let json: &[u8] = row.try_get_unchecked(3).map_err(failed)?;
+        Body::Whole(Payload::new(str::from_utf8(json).map_err(|_| wrong("text"))?))
     };
     Ok(Entry {
         id,
-        channel: Channel::from_code(code(1)?).ok_or_else(|| wrong("channel"))?,
-        kind: Kind::from_code(code(2)?).ok_or_else(|| wrong("kind"))?,
+        channel: Channel::from_code(codes >> 4).ok_or_else(|| wrong("channel"))?,
+        kind: Kind::from_code(codes & 15).ok_or_else(|| wrong("kind"))?,
         version,
-        node: Arc::clone(names.sources.get(&number(4)?).ok_or(Undecoded::NewName)?),
-        received_at: u64::try_from(number(5)?).map_err(|_| wrong("time"))?,
+        node: Arc::clone(names.sources.get(&source).ok_or(Undecoded::NewName)?),
+        received_at: u64::try_from(number(1)?).map_err(|_| wrong("time"))?,
         body,
     })
 }

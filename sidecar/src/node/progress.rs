@@ -27,6 +27,8 @@ pub struct Progress {
     /// Whether a skipped message was already warned of since the last connection: a node that speaks garbage
     /// must not fill the log.
     warned: bool,
+    /// The resume point of each filter as it was told last.
+    told: [Option<u32>; 3],
     /// The message that was last looked at does not belong where its filter was left.
     refuted: bool,
 }
@@ -36,8 +38,9 @@ pub struct Progress {
 pub struct Taken {
     /// Events in order.
     pub events: Vec<Event>,
-    /// The place after the last of them.
-    pub cursor: Option<Cursor>,
+    /// The place of the filter after the last of them, and those of other filters that go on from elsewhere now
+    /// because a hole was closed.
+    pub cursors: Vec<Cursor>,
     /// The version that it announced after them, if it did; what is left is to be taken after it was told.
     pub version: Option<ApiVersion>,
     /// It does not go on where it was left: this connection is to be replaced by one that asks for everything.
@@ -54,6 +57,7 @@ impl Progress {
         let hole = present().filter(|cursor| cursor.resume != cursor.id).map(|cursor| cursor.resume);
         let highest = || present().map(|cursor| cursor.id).reduce(|a, b| if is_before(a, b) { b } else { a });
         let floor = hole.reduce(|a, b| if is_before(a, b) { a } else { b }).or_else(highest);
+        let told = Filter::ALL.map(|filter| of(filter).map(|cursor| cursor.resume));
         let tracks = Filter::ALL.map(|filter| Continuity::new(of(filter)));
         Self {
             run: run.unwrap_or(0),
@@ -63,6 +67,7 @@ impl Progress {
             metrics,
             again: [false; 3],
             warned: false,
+            told,
             refuted: false,
         }
     }
@@ -122,7 +127,9 @@ impl Progress {
             }
         }
         messages.drain(..count);
-        taken.cursor = self.cursor(filter);
+        if !taken.events.is_empty() {
+            taken.cursors = self.cursors(filter);
+        }
         taken
     }
 
@@ -222,6 +229,21 @@ impl Progress {
         self.tracks[filter as usize].run() < self.run
     }
 
+    /// The cursor of `filter`, and those that would be resumed from elsewhere than was told.
+    fn cursors(&mut self, filter: Filter) -> Vec<Cursor> {
+        let mut cursors = Vec::new();
+        for other in Filter::ALL {
+            let resume = self.resume(other);
+            if (other == filter || resume != self.told[other as usize])
+                && let Some(cursor) = self.cursor(other)
+            {
+                self.told[other as usize] = resume;
+                cursors.push(cursor);
+            }
+        }
+        cursors
+    }
+
     fn cursor(&self, filter: Filter) -> Option<Cursor> {
         let track = &self.tracks[filter as usize];
         let (id, fingerprint) = track.last()?;
@@ -262,7 +284,7 @@ mod tests {
         assert_eq!((first.events.len(), first.version.map(|v| v.to_string())), (1, Some("1.5.9".to_owned())));
         let second = progress.take(Filter::Main, &mut messages);
         assert_eq!((second.events.len(), messages.len()), (1, 0));
-        assert_eq!(second.cursor.map(|cursor| (cursor.id, cursor.resume)), Some((2, 2)));
+        assert_eq!(second.cursors.first().map(|cursor| (cursor.id, cursor.resume)), Some((2, 2)));
     }
 
     #[test]
@@ -270,13 +292,28 @@ mod tests {
         let mut progress = progress(&[]);
         progress.begin(Filter::Main, false);
         let mut messages = vec![message(Some(1), &step(1)), message(Some(4), &step(2))];
-        let cursor = progress.take(Filter::Main, &mut messages).cursor.expect("a place");
+        let cursor = progress.take(Filter::Main, &mut messages).cursors.pop().expect("a place");
         assert_eq!((cursor.id, cursor.resume), (4, 2));
         let mut resumed = self::progress(&[cursor]);
-        assert_eq!(resumed.begin(Filter::Main, false), Ask::From(4), "first it is to prove that ids mean the same");
+        assert_eq!(
+            resumed.begin(Filter::Main, false),
+            Ask::From(4),
+            "first it is to prove that ids mean the same"
+        );
         assert_eq!(resumed.holes.lowest_missing(), Some(2));
         resumed.again = [true; 3];
         assert_eq!(resumed.begin(Filter::Main, false), Ask::From(2));
+    }
+
+    #[test]
+    fn a_hole_that_another_filter_closes_is_closed_in_all_cursors() {
+        let mut progress = progress(&[]);
+        Filter::ALL.into_iter().for_each(|filter| drop(progress.begin(filter, false)));
+        let mut messages = vec![message(Some(1), &step(1)), message(Some(3), &step(2))];
+        progress.take(Filter::Main, &mut messages);
+        let closing = progress.take(Filter::Sigs, &mut vec![message(Some(2), &step(3))]).cursors;
+        let places: Vec<_> = closing.iter().map(|cursor| (cursor.filter, cursor.resume)).collect();
+        assert_eq!(places, [(Filter::Main, 3), (Filter::Sigs, 2)]);
     }
 
     #[test]
@@ -317,7 +354,7 @@ mod tests {
             vec![message(Some(1), &step(1)), message(Some(2), "{\"Step\":{"), message(Some(3), &step(3))];
         let taken = progress.take(Filter::Main, &mut { bad });
         assert_eq!(taken.events.len(), 2);
-        assert_eq!(taken.cursor.map(|cursor| cursor.resume), Some(2));
+        assert_eq!(taken.cursors.first().map(|cursor| cursor.resume), Some(2));
     }
 
     #[test]
@@ -326,7 +363,10 @@ mod tests {
         progress.begin(Filter::Main, false);
         let mut messages = vec![message(Some(1), &step(1)), Decoded::Oversized { len: 9, id: Some(2) }];
         messages.push(message(Some(3), &step(3)));
-        assert_eq!(progress.take(Filter::Main, &mut messages).cursor.map(|cursor| cursor.resume), Some(3));
+        assert_eq!(
+            progress.take(Filter::Main, &mut messages).cursors.first().map(|cursor| cursor.resume),
+            Some(3)
+        );
     }
 
     #[test]

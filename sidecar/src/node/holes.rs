@@ -90,11 +90,6 @@ impl Holes {
         self.ranges.first_key_value().map(|(_, range)| wrap(range.end))
     }
 
-    /// The newest id that was seen.
-    pub fn newest(&self) -> Option<u32> {
-        self.ranges.last_key_value().map(|(_, range)| wrap(range.end.wrapping_sub(1)))
-    }
-
     /// Time passed in which nothing could be received: it does not count.
     pub fn forgive(&mut self, time: Duration) {
         for range in self.ranges.values_mut() {

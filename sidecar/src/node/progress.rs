@@ -80,7 +80,7 @@ impl Progress {
         let last = self.tracks[filter as usize].last().map(|(id, _)| id);
         let resume = if self.again[filter as usize] { self.resume(filter) } else { last };
         let everything = everything || self.is_of_older_run(filter);
-        self.tracks[filter as usize].begin(resume, self.holes.newest(), everything)
+        self.tracks[filter as usize].begin(resume, self.newest(), everything)
     }
 
     /// Whether the present connection of `filter` has shown that it goes on where it was left.
@@ -214,6 +214,12 @@ impl Progress {
         }
     }
 
+    /// The newest id that any filter brought.
+    fn newest(&self) -> Option<u32> {
+        let last = self.tracks.iter().filter_map(|track| track.last().map(|(id, _)| id));
+        last.reduce(|a, b| if is_before(a, b) { b } else { a })
+    }
+
     /// The id from which `filter` is to go on: the last one, or an open hole before it.
     fn resume(&self, filter: Filter) -> Option<u32> {
         let (last, _) = self.tracks[filter as usize].last()?;
@@ -303,6 +309,14 @@ mod tests {
         assert_eq!(resumed.holes.lowest_missing(), Some(2));
         resumed.again = [true; 3];
         assert_eq!(resumed.begin(Filter::Main, false), Ask::From(2));
+    }
+
+    #[test]
+    fn a_filter_that_brought_nothing_yet_is_asked_for_everything() {
+        let mut progress = progress(&[]);
+        progress.begin(Filter::Deploys, false);
+        let cursors = progress.take(Filter::Deploys, &mut vec![message(Some(0), &step(1))]).cursors;
+        assert_eq!(self::progress(&cursors).begin(Filter::Main, false), Ask::Everything(0));
     }
 
     #[test]

@@ -33,3 +33,8 @@ pub use crate::{
     network::{Listener, Network, RealNetwork},
     node::{Builder, Emitted, Laggards, Node, Running, Spelling, StatusBehaviour, Subscriber},
 };
+
+/// The README's examples are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -23,7 +23,13 @@ const GRACE: Duration = Duration::from_secs(2);
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_unset| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+    let coloured = io::IsTerminal::is_terminal(&io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(coloured)
+        .with_target(false)
+        .init();
     match command(Arguments::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -71,6 +77,10 @@ fn check(scripts: &[std::path::PathBuf]) -> anyhow::Result<()> {
 
 async fn run_script(run: Run) -> anyhow::Result<()> {
     let script = Script::load(&run.script)?;
+    if let (Some(line), None) = (script.needs_control(), run.place.control_port) {
+        let path = run.script.display();
+        anyhow::bail!("{path}:{line}: the step waits for a control call: start with --control-port");
+    }
     let names: Vec<String> = script.node_names().into_iter().map(str::to_owned).collect();
     let served = Served::start(&run.place, names.into_iter().zip(script.builders()).collect()).await?;
     let player = Player::new(script, served.handles(), run.step);

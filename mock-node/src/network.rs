@@ -1,7 +1,7 @@
 //! The injected network layer: where a node's listeners come from.
 //!
 //! A node never touches `tokio::net` itself: [`RealNetwork`] binds real sockets, a simulation brings its own
-//! [`Network`] (the README shows the twenty lines that adapt turmoil's).
+//! [`Network`] (`tests/simulated.rs` has the twenty lines that adapt turmoil's).
 
 use std::{
     io,

@@ -55,6 +55,13 @@ fn a_wrong_script_is_told_by_line_and_with_what_is_allowed() {
         2,
         &["no `heather` in `BlockAdded.block`", "`header`"],
     );
+    check(
+        "steps = [\n{ emit = 'BlockAdded', set = { 'block.hash2' = 1 } },\n]",
+        2,
+        &["no `hash2` in `BlockAdded.block`", "`hash`", "`add` for a new field"],
+    );
+    check("steps = [\n{ emit = 'Fault', add = { era_id = 1 } },\n]", 2, &["already: use `set`"]);
+    check("steps = [\n{ emit = 'Shutdown', set = { a = 1 } },\n]", 2, &["a Shutdown has no fields"]);
 }
 
 #[test]
@@ -97,38 +104,30 @@ async fn play(name: &str) -> Vec<String> {
     }
     let nodes = hosts.iter().map(|host| host.node.clone()).collect();
     let player = Player::new(script, nodes, false);
-    let mut seen = Vec::new();
-    let reading = async {
-        let readers = hosts.iter().flat_map(|host| {
-            ["main", "deploys", "sigs"].map(|filter| async move {
-                let mut all = String::new();
-                let mut query = "";
-                for _ in 0..100 {
-                    let path = format!("/events/{filter}{query}");
-                    let request = format!("GET {path} HTTP/1.1\r\nhost: node\r\n\r\n");
-                    if let Ok(mut client) = host.network.connect(SSE).await {
-                        client.send(&request).await;
-                        all += &client.read_for(Duration::from_secs(60)).await.0;
-                        query = "?start_from=0";
-                    }
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (host_list, watched) = (&hosts, &player);
+    let readers = host_list.iter().flat_map(|host| {
+        ["main", "deploys", "sigs"].map(|filter| async move {
+            let mut all = String::new();
+            let mut query = "";
+            // Once more after the end, for what came last.
+            let mut finished = false;
+            while !finished {
+                finished = watched.progress().finished;
+                let request = format!("GET /events/{filter}{query} HTTP/1.1\r\nhost: node\r\n\r\n");
+                if let Ok(mut client) = host.network.connect(SSE).await {
+                    client.send(&request).await;
+                    all += &client.read_for(Duration::from_secs(20)).await.0;
+                    query = "?start_from=0";
                 }
-                all
-            })
-        });
-        futures_util::future::join_all(readers).await
-    };
-    let done = async {
-        tokio::time::timeout(Duration::from_secs(600), player.play()).await.expect("it ends");
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    };
-    tokio::pin!(reading);
-    tokio::select! {
-        read = &mut reading => seen.extend(read.chunks(3).map(|filters| filters.concat())),
-        () = async { done.await; std::future::pending::<()>().await } => {}
-    }
-    assert!(player.progress().finished, "{name}");
-    seen
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            all
+        })
+    });
+    let playing = tokio::time::timeout(Duration::from_secs(600), player.play());
+    let (read, played) = tokio::join!(futures_util::future::join_all(readers), playing);
+    played.unwrap_or_else(|_elapsed| panic!("{name} does not end"));
+    read.chunks(3).map(|filters| filters.concat()).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,6 +178,24 @@ async fn the_other_ready_scripts_play_to_their_end() {
     }
     assert!(seen.len() > 30_000_000);
     play("first-test.toml").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_fields_stand_where_they_stood_and_new_ones_are_added() {
+    let script = Script::parse(concat!(
+        "steps = [\n",
+        "{ emit = 'Fault', set = { era_id = 7, public_key = 'x', timestamp = 'y' } },\n",
+        "{ emit = 'Fault', set = { era_id = 7, public_key = 'x', timestamp = 'y' }, add = { extra = true } },\n",
+        "{ emit = 'BlockAdded', add = { 'block.proofs.0' = 'z' } },\n]",
+    ));
+    let script = script.expect("right");
+    let node = script.builders().remove(0).build();
+    Player::new(script, vec![node.clone()], false).play().await;
+    let sent: Vec<_> = node.emitted().into_iter().map(|sent| sent.data).collect();
+    assert_eq!(sent[0], r#"{"Fault":{"era_id":7,"public_key":"x","timestamp":"y"}}"#);
+    let changed: serde_json::Value = serde_json::from_slice(&sent[1]).expect("JSON");
+    assert_eq!(changed["Fault"]["extra"], true);
+    assert!(sent[2].windows(3).any(|bytes| bytes == b"\"z\""));
 }
 
 #[tokio::test(start_paused = true)]

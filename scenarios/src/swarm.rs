@@ -48,7 +48,7 @@ pub fn run(seed: u64) -> Verdict {
 /// The world of a seed.
 pub fn world(seed: u64) -> World {
     let mut dice = Dice(StdRng::seed_from_u64(seed));
-    let mut world = World::new(seed).tick(Duration::from_millis(if dice.one_in(10) { 5 } else { 20 }));
+    let mut world = World::new(seed).tick(Duration::from_millis(dice.pick([2, 5, 10, 20])));
     let nodes = dice.number(1..4);
     for _ in 0..nodes {
         world = node(world, &mut dice);
@@ -61,17 +61,28 @@ pub fn world(seed: u64) -> World {
         config.inbound_channel_size = channel;
     });
     world = world.connections(|connection| connection.allow_partial_connection = partial);
-    let blocks = dice.number(4..12) as u64;
-    let block_time = dice.milliseconds(800..3000);
+    let blocks = dice.number(4..20) as u64;
+    let block_time = dice.milliseconds(500..2500);
     let span = block_time * blocks as u32 + Duration::from_secs(2);
     let subscribers = dice.number(2..6);
     for _ in 0..subscribers {
         world = world.subscriber(subscriber(&mut dice, span));
     }
     world = world.emit_blocks(Duration::from_secs(1), block_time, 0, blocks);
+    if dice.one_in(4) {
+        // More at once than a turn of the hub, a page of the store or a small ring holds.
+        let count = dice.pick([100, 400, 1500]);
+        let at = Duration::from_secs(4) + dice.time(span);
+        for node in 0..nodes {
+            world = world.emit(node, at, Duration::from_millis(100), 2000, count);
+        }
+    }
+    // A node that is first met after its ids wrapped around, and before its ring has moved on, does not give what it
+    // had before: `start_from=0` means from the wrap on there, and nothing tells that anything is missing.
+    let from = if world.has_wrap() { Duration::from_secs(4) } else { Duration::ZERO };
     let mut faults =
-        Faults { dice, nodes, subscribers, span, spare: spare(seed), wait: 30, cut_off: Vec::new() };
-    for _ in 0..faults.dice.number(0..7) {
+        Faults { dice, nodes, subscribers, from, span, spare: spare(seed), wait: 30, cut_off: Vec::new() };
+    for _ in 0..faults.dice.number(0..14) {
         world = faults.add(world);
     }
     faults.heal(world)
@@ -88,10 +99,9 @@ fn node(world: World, dice: &mut Dice) -> World {
     match dice.number(0..4) {
         0 => world.ring(dice.number(10..200)),
         1 => {
-            let number = world.count_nodes() - 1;
             // About to wrap around; near there a node is asked by the size of its ring, so it must be the usual one.
-            let id = u32::MAX - dice.number(0..300) as u32;
-            world.node_at(Duration::ZERO, number, NodeOperation::SetId(id))
+            let id = u32::MAX - dice.number(20..300) as u32;
+            world.first_id(id)
         }
         _ => world,
     }
@@ -149,6 +159,8 @@ struct Faults {
     dice: Dice,
     nodes: usize,
     subscribers: usize,
+    /// When the first fault may come.
+    from: Duration,
     span: Duration,
     spare: Chain,
     /// Seconds that the world needs to settle.
@@ -159,7 +171,7 @@ struct Faults {
 
 impl Faults {
     fn add(&mut self, world: World) -> World {
-        let at = self.dice.time(self.span);
+        let at = self.dice.time(self.span).max(self.from);
         let until = at + self.dice.milliseconds(50..9000);
         match self.dice.number(0..10) {
             0..4 => self.node(world, at, until),

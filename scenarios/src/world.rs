@@ -203,9 +203,17 @@ impl World {
         self
     }
 
-    /// How many nodes there are so far.
-    pub fn count_nodes(&self) -> usize {
-        self.nodes.len()
+    /// Whether a node's ids begin near the wrap at 2^32.
+    pub(crate) fn has_wrap(&self) -> bool {
+        self.nodes.iter().any(|node| node.node.next_id() > u32::MAX / 2)
+    }
+
+    /// The last added node counts from this id on.
+    pub fn first_id(self, id: u32) -> Self {
+        if let Some(node) = self.nodes.last() {
+            node.node.set_id(id);
+        }
+        self
     }
 
     /// The disk, to prepare it before the run.

@@ -110,19 +110,24 @@ async fn ingest(folder: &Path, what: &str, batches: &[Batch]) {
         batches.iter().flat_map(|batch| &batch.arrivals).map(|arrival| arrival.event.payload.len()).sum();
     println!("-- {what}: {count} events of {:.0} bytes in batches of {BATCH}", bytes as f64 / count);
     let mut bare = Bare::open(&folder.join("bare.db3")).await;
-    let (bare_time, bare_cpu) = measured(async {
-        for batch in batches {
-            bare.insert(batch).await;
-        }
-    })
-    .await;
+    let place = folder.join(what);
+    let store = open(&place).await;
+    let (mut bare_time, mut bare_cpu, mut time, mut cpu) = (0.0, 0.0, 0.0, 0.0);
+    // In turns, so that both meet the same disk, whatever else it has to do.
+    for some in batches.chunks(4) {
+        let inserting = async {
+            for batch in some {
+                bare.insert(batch).await;
+            }
+        };
+        let measure = measured(inserting).await;
+        (bare_time, bare_cpu) = (bare_time + measure.0, bare_cpu + measure.1);
+        let measure = measured(append_all(&store, some)).await;
+        (time, cpu) = (time + measure.0, cpu + measure.1);
+    }
     bare.connection.close().await.expect("closes");
     let bare_size = size_of(&folder.join("bare.db3"));
     std::fs::remove_file(folder.join("bare.db3")).expect("it is there");
-
-    let place = folder.join(what);
-    let store = open(&place).await;
-    let (time, cpu) = measured(append_all(&store, batches)).await;
     store.close().await;
     let size = size_of(&place.join("log.db3"));
     say("bare insert, events/s", format!("{:.0}", count / bare_time), "", None);
@@ -131,11 +136,15 @@ async fn ingest(folder: &Path, what: &str, batches: &[Batch]) {
     let ratio = bare_time / time;
     let floor = ">= 0.5 of the bare insert";
     say("append, share of the bare insert's events/s", format!("{ratio:.2}"), floor, Some(ratio >= 0.5));
+    let small = (bytes as f64) < 400.0 * count;
     let cpu = cpu / count * 1e6;
-    say("append, us of CPU per event", format!("{cpu:.2}"), "<= 10", Some(cpu <= 10.0));
+    // The original sidecar 1.x takes 634 us of CPU for an event of such a mix.
+    let (most, floor) =
+        if small { (10.0, "<= 10") } else { (31.7, "<= 31.7, a twentieth of the original's") };
+    say("append, us of CPU per event", format!("{cpu:.2}"), floor, Some(cpu <= most));
     say("bare insert, bytes on disk per event", format!("{:.0}", bare_size / count), "", None);
     let size = size / count;
-    if bytes as f64 / count < 400.0 {
+    if small {
         say("append, bytes on disk per event", format!("{size:.0}"), "<= 700", Some(size <= 700.0));
     } else {
         say("append, bytes on disk per event", format!("{size:.0}"), "", None);
@@ -251,10 +260,12 @@ async fn latency(folder: &Path, count: usize) {
     store.close().await;
     let (sync50, sync99) = percentiles(&mut syncs);
     let (append50, append99) = percentiles(&mut appends);
-    say("five pages and an fdatasync, p50 and p99 in ms", format!("{sync50:.2} {sync99:.2}"), "", None);
-    let met = append50 <= sync50 + 0.4 && append99 <= 2.5;
-    let floor = "<= p50 of the sync + 0.4, <= 2.5";
-    say("append, p50 and p99 in ms", format!("{append50:.2} {append99:.2}"), floor, Some(met));
+    say("five pages and an fdatasync, p50 in ms", format!("{sync50:.2}"), "", None);
+    say("five pages and an fdatasync, p99 in ms", format!("{sync99:.2}"), "", None);
+    let floor = "<= the sync's + 0.4";
+    say("append, p50 in ms", format!("{append50:.2}"), floor, Some(append50 <= sync50 + 0.4));
+    let floor = "<= 2.5, if the disk is not busy otherwise";
+    say("append, p99 in ms", format!("{append99:.2}"), floor, Some(append99 <= 2.5));
     say("append, us of CPU", format!("{:.0}", cpu / count as f64 * 1e6), "", None);
 }
 
@@ -287,12 +298,9 @@ async fn measured(work: impl Future<Output = ()>) -> (f64, f64) {
 }
 
 /// Seconds of CPU that this process took so far, in user and system mode.
-///
-/// Source: proc(5), fields 14 and 15 in ticks of 10 ms.
 fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("this is Linux");
-    let fields = stat.rsplit(')').next().expect("it has a name").split_whitespace();
-    fields.skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 fn status(field: &str) -> u64 {

@@ -74,7 +74,7 @@ impl Refusal {
     }
 
     /// When it makes sense to ask again, if it does.
-    fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Rate(wait) | Self::Concurrency(wait) | Self::Slow(wait) => Some(*wait),
             Self::Unavailable => Some(READ_AGAIN),

@@ -6,13 +6,17 @@
 
 mod block;
 mod deploys;
+mod samples;
 mod seed;
 mod several;
 
 use std::time::{Duration, UNIX_EPOCH};
 
-pub use self::several::{Feed, Scheduled, several};
 use self::{block::Blocks, seed::Seed};
+pub use self::{
+    samples::Samples,
+    several::{Feed, Scheduled, several},
+};
 use crate::event::{Event, Payload};
 
 /// What the chain is to be like.

@@ -1,6 +1,7 @@
 //! The control API: while nodes run, anybody can make them emit, stop and misbehave over HTTP, and read back what they
 //! sent. Its OpenAPI document is at `/api-doc.json`, Swagger UI at `/swagger-ui/`.
 
+mod events;
 mod nodes;
 mod reply;
 mod script;
@@ -42,7 +43,7 @@ pub struct Controlled {
     ),
     paths(
         nodes::list,
-        nodes::emit,
+        events::emit,
         nodes::shutdown,
         nodes::crash,
         nodes::restart,
@@ -54,8 +55,8 @@ pub struct Controlled {
         nodes::status,
         nodes::drop_connections,
         nodes::counter,
-        nodes::subscribers,
-        nodes::emitted,
+        events::subscribers,
+        events::emitted,
         script::progress,
         script::step,
         script::call,
@@ -72,6 +73,7 @@ pub fn openapi() -> String {
 pub fn router(controlled: Controlled) -> Router {
     Router::new()
         .merge(nodes::routes())
+        .merge(events::routes())
         .merge(script::routes())
         .merge(utoipa_swagger_ui::SwaggerUi::new("/swagger-ui").url("/api-doc.json", Document::openapi()))
         .fallback(reply::unknown_path)

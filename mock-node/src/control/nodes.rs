@@ -1,4 +1,3 @@
-#![allow(unused_qualifications, reason = "utoipa's macro writes full paths")]
 //! Controlling nodes.
 
 use axum::{
@@ -7,22 +6,20 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
     Controlled,
-    reply::{Body, Fields, Name, Refusal},
+    reply::{Body, Name, Refusal},
 };
 use crate::{
-    event::{Event, Filter},
-    node::{Node, Spelling, StatusBehaviour, Subscriber},
+    event::Filter,
+    node::{Node, StatusBehaviour},
 };
 
 pub(super) fn routes() -> Router<Controlled> {
     Router::new()
         .route("/nodes", get(list))
-        .route("/nodes/{node}/emit", post(emit))
         .route("/nodes/{node}/shutdown", post(shutdown))
         .route("/nodes/{node}/crash", post(crash))
         .route("/nodes/{node}/restart", post(restart))
@@ -34,13 +31,9 @@ pub(super) fn routes() -> Router<Controlled> {
         .route("/nodes/{node}/status", post(status))
         .route("/nodes/{node}/drop", post(drop_connections))
         .route("/nodes/{node}/counter", post(counter))
-        .route("/nodes/{node}/subscribers", get(subscribers))
-        .route("/nodes/{node}/emitted", get(emitted))
-        // A Step can have 30 MB and more.
-        .layer(axum::extract::DefaultBodyLimit::max(64 * 1024 * 1024))
 }
 
-fn find(controlled: &Controlled, name: &str) -> Result<Node, Refusal> {
+pub(super) fn find(controlled: &Controlled, name: &str) -> Result<Node, Refusal> {
     let found = controlled.nodes.iter().find(|(other, _)| other == name);
     found.map(|(_, node)| node.clone()).ok_or_else(|| {
         let names: Vec<_> = controlled.nodes.iter().map(|(name, _)| format!("`{name}`")).collect();
@@ -48,7 +41,7 @@ fn find(controlled: &Controlled, name: &str) -> Result<Node, Refusal> {
     })
 }
 
-fn up(node: &Node) -> Result<(), Refusal> {
+pub(super) fn up(node: &Node) -> Result<(), Refusal> {
     if node.is_up() { Ok(()) } else { Err(Refusal::conflict("the node is down: restart it first")) }
 }
 
@@ -99,77 +92,6 @@ fn act(controlled: &Controlled, name: &str, act: impl FnOnce(&Node) -> Result<()
 #[utoipa::path(get, path = "/nodes", responses((status = 200, body = [Snapshot])))]
 pub(super) async fn list(State(controlled): State<Controlled>) -> Json<Vec<Snapshot>> {
     Json(controlled.nodes.iter().map(|(name, node)| state_of(name, node)).collect())
-}
-
-/// What to emit: exactly one of `event` and `text`.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Emission {
-    /// The event's JSON, sent with its fields in this order.
-    #[schema(value_type = Option<Object>)]
-    event: Option<Box<RawValue>>,
-    /// Any text as `data`: malformed JSON, for instance.
-    text: Option<String>,
-    /// Where; that of the event's kind if absent, `main` if that is unknown.
-    filter: Option<Filter>,
-    /// This id instead of the next one; the counter does not move.
-    id: Option<u32>,
-    /// No id.
-    #[serde(default)]
-    no_id: bool,
-    /// Another legal way to write it.
-    spelling: Option<Spelling>,
-}
-
-/// What was emitted.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Sent {
-    /// Under which id.
-    id: Option<u32>,
-    /// Where.
-    filter: Filter,
-}
-
-/// Emit an event.
-#[utoipa::path(post, path = "/nodes/{node}/emit", params(("node" = String, Path)), request_body = Emission, responses(
-    (status = 200, body = Sent), (status = 400, body = Refusal), (status = 404, body = Refusal),
-    (status = 409, body = Refusal, description = "The node is down"),
-))]
-pub(super) async fn emit(
-    State(controlled): State<Controlled>,
-    Name(name): Name,
-    Body(emission): Body<Emission>,
-) -> Result<Json<Sent>, Refusal> {
-    let node = find(&controlled, &name)?;
-    up(&node)?;
-    let one_line = |text: &str| text.replace(['\n', '\r'], " ");
-    let event = match (emission.event, emission.text) {
-        // Line breaks within JSON stand between its parts, where a blank says the same.
-        (Some(json), None) => {
-            Event::json(one_line(json.get())).map_err(|error| Refusal::bad(error.to_string()))?
-        }
-        (None, Some(text)) if text.contains(['\n', '\r']) => {
-            return Err(Refusal::bad("`text` is to be one line"));
-        }
-        (None, Some(text)) => Event::raw(Filter::Main, text),
-        _ => return Err(Refusal::bad("expected exactly one of `event` and `text`")),
-    };
-    let filter = emission.filter.unwrap_or(event.filter());
-    let event = Event::raw(filter, event.data().clone());
-    let id = match (emission.id, emission.no_id, emission.spelling) {
-        (None, false, None) => Some(node.emit(event)),
-        (None, false, Some(spelling)) => Some(node.emit_spelled(event, spelling)),
-        (Some(id), false, None) => {
-            node.emit_with_id(event, id);
-            Some(id)
-        }
-        (None, true, None) => {
-            node.emit_without_id(event);
-            None
-        }
-        _ => return Err(Refusal::bad("only one of `id`, `no_id` and `spelling` can be given")),
-    };
-    Ok(Json(Sent { id, filter }))
 }
 
 macro_rules! node_call {
@@ -390,61 +312,4 @@ pub(super) async fn counter(
         }
         _ => Err(Refusal::bad("expected exactly one of `skip` and `set`")),
     })
-}
-
-/// Who is connected, or was, and what each received.
-#[utoipa::path(get, path = "/nodes/{node}/subscribers", params(("node" = String, Path)), responses(
-    (status = 200, body = [Subscriber]), (status = 404, body = Refusal),
-))]
-pub(super) async fn subscribers(
-    State(controlled): State<Controlled>,
-    Name(name): Name,
-) -> Result<Json<Vec<Subscriber>>, Refusal> {
-    Ok(Json(find(&controlled, &name)?.all_subscribers()))
-}
-
-/// Which part of the truth.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Part {
-    /// What went to this filter.
-    filter: Option<Filter>,
-    /// What was sent in this run of the node.
-    run: Option<u32>,
-    /// Only the last so many.
-    last: Option<usize>,
-}
-
-/// One event as it was sent.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Truth {
-    run: u32,
-    id: Option<u32>,
-    filter: Filter,
-    /// The data, byte for byte.
-    data: String,
-}
-
-/// Everything that the node sent, oldest first: the truth against which a test compares.
-#[utoipa::path(get, path = "/nodes/{node}/emitted", params(("node" = String, Path), Part), responses(
-    (status = 200, body = [Truth]), (status = 400, body = Refusal), (status = 404, body = Refusal),
-))]
-pub(super) async fn emitted(
-    State(controlled): State<Controlled>,
-    Name(name): Name,
-    Fields(part): Fields<Part>,
-) -> Result<Json<Vec<Truth>>, Refusal> {
-    let mut all = find(&controlled, &name)?.emitted();
-    all.retain(|sent| {
-        part.filter.is_none_or(|filter| sent.filter == filter) && part.run.is_none_or(|run| sent.run == run)
-    });
-    let skipped = part.last.map_or(0, |last| all.len().saturating_sub(last));
-    let truth = |sent: crate::node::Emitted| Truth {
-        run: sent.run,
-        id: sent.id,
-        filter: sent.filter,
-        data: String::from_utf8_lossy(&sent.data).into_owned(),
-    };
-    Ok(Json(all.into_iter().skip(skipped).map(truth).collect()))
 }

@@ -8,7 +8,8 @@ use http_body_util::{Either, Empty, Full};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Inner, StatusBehaviour, encode,
+    Inner, StatusBehaviour,
+    emit::encode,
     process::{Process, Subscriber},
     status,
     stream::EventStream,

@@ -2,6 +2,7 @@
 
 use std::{str::FromStr, time::Duration};
 
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
 
 use super::{End, Entry, Recording};
@@ -57,17 +58,44 @@ impl Recording {
         let origins = self.origins();
         assert!(nodes.len() >= origins.len(), "a node for each origin");
         let begin = Instant::now();
-        for entry in &self.entries {
+        join_all(
+            origins.iter().zip(nodes).map(|(origin, node)| self.play_origin(origin, node, begin, speed)),
+        )
+        .await;
+    }
+
+    async fn play_origin(&self, origin: &str, node: &Node, begin: Instant, speed: Speed) {
+        for entry in self.in_id_order(origin) {
             if let Speed::Times(times) = speed {
                 sleep_until(begin + entry.at().div_f64(times).min(Duration::from_secs(u32::MAX.into())))
                     .await;
             }
-            let (origin, path) = split(&self.urls[entry.url]);
-            let Some(number) = origins.iter().position(|other| *other == origin) else { continue };
-            let node = &nodes[number];
             node.room().await;
-            play_entry(node, path, entry);
+            play_entry(node, split(&self.urls[entry.url]).1, entry);
         }
+    }
+
+    /// What came from one node in the order in which it sent it. The recorder saw its filters arrive side by side, but
+    /// all ids come from one counter. Where the ids of a filter fall, the counter was set back.
+    fn in_id_order(&self, origin: &str) -> Vec<&Entry> {
+        let mut newest = vec![(0_u32, None); self.urls.len()];
+        let mut keyed: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|entry| split(&self.urls[entry.url]).0 == origin)
+            .map(|entry| {
+                let (run, last) = &mut newest[entry.url];
+                if entry.id.is_some() {
+                    *run += u32::from(entry.id < *last);
+                    *last = entry.id;
+                }
+                // A clean end comes after everything that anybody got in the same run.
+                let id = if entry.end == Some(End::Clean) { Some(u32::MAX) } else { *last };
+                ((*run, id), entry)
+            })
+            .collect();
+        keyed.sort_by_key(|(key, _)| *key);
+        keyed.into_iter().map(|(_, entry)| entry).collect()
     }
 }
 

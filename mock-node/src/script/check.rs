@@ -112,8 +112,9 @@ impl Checker<'_> {
     fn modifiers(&self, raw: &RawStep, action: &str) -> Result<(), String> {
         const EVENTS: &[&str] = &["emit", "json", "text", "file"];
         const ON_A_FILTER: &[&str] = &["emit", "json", "text", "file", "write"];
-        let table: [(&str, bool, &[&str]); 10] = [
+        let table: [(&str, bool, &[&str]); 11] = [
             ("set", raw.set.is_some(), &["emit"]),
+            ("add", raw.add.is_some(), &["emit"]),
             ("filter", raw.filter.is_some(), ON_A_FILTER),
             ("size", raw.size.is_some(), EVENTS),
             ("id", raw.id.is_some(), EVENTS),
@@ -208,7 +209,8 @@ impl Checker<'_> {
             })
         };
         let event = if let Some(kind) = raw.emit {
-            let template = Template::new(kind, raw.set.take().unwrap_or_default());
+            let template =
+                Template::new(kind, raw.set.take().unwrap_or_default(), raw.add.take().unwrap_or_default());
             template.try_out(self.chain)?;
             return Ok(Some(Content::Template(template)));
         } else if let Some(text) = raw.json.take() {

@@ -114,6 +114,9 @@ pub(super) struct RawStep {
     /// With `emit`: fields to change, by their path below the kind, such as `"block.header.height" = 7`.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     pub(super) set: Option<BTreeMap<String, toml::Value>>,
+    /// With `emit`: fields to add, by their path below the kind: what a later version might bring.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    pub(super) add: Option<BTreeMap<String, toml::Value>>,
     /// With an event or `write`: on which filter. An event goes to that of its kind if absent, an unknown kind to `main`.
     pub(super) filter: Option<Filter>,
     /// With an event: blanks are added to its JSON up to this size in bytes.

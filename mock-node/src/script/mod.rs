@@ -164,6 +164,18 @@ impl Script {
             .collect()
     }
 
+    /// The line of a step that waits for a control call: without a control API the script would not get past it.
+    pub fn needs_control(&self) -> Option<usize> {
+        fn first(steps: &[Step]) -> Option<usize> {
+            steps.iter().find_map(|step| match &step.action {
+                Action::WaitControl(_) => Some(step.line),
+                Action::Repeat { steps, .. } => first(steps),
+                _ => None,
+            })
+        }
+        first(&self.steps)
+    }
+
     /// How many steps there are, those inside of repetitions counted once.
     pub fn step_count(&self) -> usize {
         fn count(steps: &[Step]) -> usize {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::format::Kind;
 use crate::{
-    chain::{Chain, ChainConfig},
+    chain::{ChainConfig, Samples},
     event::{Event, Payload},
 };
 
@@ -17,57 +17,55 @@ const OTHER_CHAIN: u64 = 0x7465_6d70_6c61_7465;
 #[derive(Debug)]
 pub(super) struct Template {
     kind: Kind,
-    set: BTreeMap<String, Value>,
+    changes: Vec<Change>,
 }
 
-/// Makes the events: for each kind where it has got to in the chain.
+#[derive(Debug)]
+struct Change {
+    path: String,
+    value: Value,
+    /// The field is not there yet.
+    new: bool,
+}
+
+/// Makes the events.
 pub(super) struct Templates {
-    config: ChainConfig,
-    next: BTreeMap<Kind, (Chain, std::vec::IntoIter<Payload>)>,
+    samples: Samples,
+    protocol_version: String,
 }
 
 impl Templates {
     pub(super) fn new(config: &ChainConfig) -> Self {
-        let config = ChainConfig {
-            seed: config.seed ^ OTHER_CHAIN,
-            // There must be some of each kind.
-            deploys_per_block: config.deploys_per_block.max(1),
-            fault_every: 1,
-            ..config.clone()
-        };
-        Self { config, next: BTreeMap::new() }
+        let samples = Samples::new(ChainConfig { seed: config.seed ^ OTHER_CHAIN, ..config.clone() });
+        Self { samples, protocol_version: config.protocol_version.clone() }
     }
 
     fn payload(&mut self, kind: Kind) -> Payload {
+        let samples = &mut self.samples;
         match kind {
-            Kind::Shutdown => return Payload::Shutdown,
-            Kind::ApiVersion => return Payload::ApiVersion(self.config.protocol_version.clone()),
-            _ => {}
-        }
-        let (chain, pending) = self.next.entry(kind).or_insert_with(|| {
-            // The first block is like no other: templates are of ordinary ones.
-            (Chain::at(self.config.clone(), 1), Vec::new().into_iter())
-        });
-        loop {
-            match pending.next() {
-                Some(payload) if kind_of(&payload) == kind => return payload,
-                Some(_) => {}
-                None => *pending = chain.next_block().into_iter(),
-            }
+            Kind::BlockAdded => Payload::BlockAdded(samples.block_added()),
+            Kind::DeployAccepted => Payload::DeployAccepted(samples.deploy_accepted()),
+            Kind::DeployProcessed => Payload::DeployProcessed(samples.deploy_processed()),
+            Kind::DeployExpired => Payload::DeployExpired(samples.deploy_expired()),
+            Kind::Fault => Payload::Fault(samples.fault()),
+            Kind::FinalitySignature => Payload::FinalitySignature(samples.finality_signature()),
+            Kind::Step => Payload::Step(samples.step()),
+            Kind::Shutdown => Payload::Shutdown,
+            Kind::ApiVersion => Payload::ApiVersion(self.protocol_version.clone()),
         }
     }
 
     /// Another event of the template. Its fields stand in a real node's order unless a changed one does not fit there.
     pub(super) fn make(&mut self, template: &Template) -> Result<Event, String> {
         let payload = self.payload(template.kind);
-        if template.set.is_empty() {
+        if template.changes.is_empty() {
             return Ok(payload.into());
         }
         let mut value = serde_json::to_value(&payload).map_err(|error| error.to_string())?;
         let tag = payload.kind();
         let inner = value.get_mut(tag).ok_or_else(|| format!("a {tag} has no fields to `set`"))?;
-        for (path, change) in &template.set {
-            set(inner, tag, path, change.clone())?;
+        for change in &template.changes {
+            set(inner, tag, change)?;
         }
         let text = value.to_string();
         let typed = serde_json::from_str::<Payload>(&text).ok();
@@ -80,58 +78,59 @@ impl Templates {
 }
 
 impl Template {
-    pub(super) fn new(kind: Kind, set: BTreeMap<String, toml::Value>) -> Self {
-        let set = set.into_iter().map(|(path, value)| (path, json_of(value))).collect();
-        Self { kind, set }
+    pub(super) fn new(
+        kind: Kind,
+        set: BTreeMap<String, toml::Value>,
+        add: BTreeMap<String, toml::Value>,
+    ) -> Self {
+        let change = |new| move |(path, value)| Change { path, value: json_of(value), new };
+        let changes = set.into_iter().map(change(false)).chain(add.into_iter().map(change(true)));
+        Self { kind, changes: changes.collect() }
     }
 
     /// Tells what is wrong with the changes before the script is played.
     pub(super) fn try_out(&self, chain: &ChainConfig) -> Result<(), String> {
-        if self.set.is_empty() {
+        if self.changes.is_empty() {
             return Ok(());
         }
         Templates::new(chain).make(self).map(|_| ())
     }
 }
 
-fn kind_of(payload: &Payload) -> Kind {
-    match payload {
-        Payload::ApiVersion(_) => Kind::ApiVersion,
-        Payload::BlockAdded(_) => Kind::BlockAdded,
-        Payload::DeployAccepted(_) => Kind::DeployAccepted,
-        Payload::DeployProcessed(_) => Kind::DeployProcessed,
-        Payload::DeployExpired(_) => Kind::DeployExpired,
-        Payload::Fault(_) => Kind::Fault,
-        Payload::FinalitySignature(_) => Kind::FinalitySignature,
-        Payload::Step(_) => Kind::Step,
-        Payload::Shutdown => Kind::Shutdown,
-    }
-}
-
-/// Changes the field at a dotted path. Only the last name may be new.
-fn set(root: &mut Value, tag: &str, path: &str, change: Value) -> Result<(), String> {
+/// Changes the field at a dotted path, or adds it.
+fn set(root: &mut Value, tag: &str, change: &Change) -> Result<(), String> {
+    let path = change.path.as_str();
     let (parents, last) = path.rsplit_once('.').map_or((None, path), |(parents, last)| (Some(parents), last));
     let mut place = root;
     let mut walked = tag.to_owned();
     for name in parents.into_iter().flat_map(|parents| parents.split('.')) {
         let known = names_in(place);
         place = child(place, name)
-            .ok_or_else(|| format!("there is no `{name}` in `{walked}` to `set`: expected {known}"))?;
+            .ok_or_else(|| format!("there is no `{name}` in `{walked}`: expected {known}"))?;
         walked = format!("{walked}.{name}");
     }
     let known = names_in(place);
+    let there = child(place, last).is_some();
     match place {
-        Value::Object(fields) => {
-            fields.insert(last.to_owned(), change);
+        Value::Object(fields) if there != change.new => {
+            fields.insert(last.to_owned(), change.value.clone());
+            Ok(())
         }
-        Value::Array(_) => {
-            *child(place, last)
-                .ok_or_else(|| format!("there is no `{last}` in `{walked}` to `set`: expected {known}"))? =
-                change;
+        Value::Array(items) if change.new && last.parse() == Ok(items.len()) => {
+            items.push(change.value.clone());
+            Ok(())
         }
-        other => return Err(format!("`{walked}` is {other}: it has no `{last}` to `set`")),
+        _ if there && change.new => Err(format!("there is a `{last}` in `{walked}` already: use `set`")),
+        place => match child(place, last) {
+            Some(item) => {
+                *item = change.value.clone();
+                Ok(())
+            }
+            None => {
+                Err(format!("there is no `{last}` in `{walked}`: expected {known}, or `add` for a new field"))
+            }
+        },
     }
-    Ok(())
 }
 
 fn child<'a>(place: &'a mut Value, name: &str) -> Option<&'a mut Value> {

@@ -14,12 +14,12 @@ pub(super) fn check(history: &History) -> Result<(), String> {
     }
     for node in &history.nodes {
         for filter in Filter::ALL {
-            let sent = node.emitted.iter().filter(|emitted| emitted.filter == filter);
+            let sent: Vec<_> = node.emitted.iter().filter(|emitted| emitted.filter == filter).collect();
             let mut places = BTreeMap::new();
-            for (place, emitted) in sent.enumerate() {
+            for (place, emitted) in sent.iter().enumerate() {
                 places.entry(&*emitted.data).or_insert(place);
             }
-            let mut last = None;
+            let mut last = (0, 0);
             for entry in &history.log {
                 let Some(data) = entry.data.as_deref().filter(|data| *data != "\"Shutdown\"") else {
                     continue;
@@ -27,16 +27,21 @@ pub(super) fn check(history: &History) -> Result<(), String> {
                 if entry.node != node.name || entry.channel != channel_of(filter) {
                     continue;
                 }
-                let place = places.get(data.as_bytes()).copied();
-                if place < last {
+                // What no node sent is for P1 to tell.
+                let Some(place) = places.get(data.as_bytes()).copied() else { continue };
+                let of = |place: usize| (sent[place].run, sent[place].id);
+                if place < last.0 {
                     return Err(format!(
-                        "entry {} ({:?}) came from {} on {filter} before what is earlier in the log",
+                        "entry {} ({:?}) is what {} sent on {filter} as {:?}, and entry {} what it sent as {:?}",
                         entry.id,
                         shortened(data),
-                        node.name
+                        node.name,
+                        of(place),
+                        last.1,
+                        of(last.0)
                     ));
                 }
-                last = place;
+                last = (place, entry.id);
             }
         }
     }

@@ -58,6 +58,9 @@ pub struct Continuity {
     /// The node was seen to count from below what was asked for: its counter was reset without a doubt.
     refuted: bool,
     ask: Ask,
+    /// Only everything will do, until a message was taken: what was asked for last did not go on where the filter was
+    /// left, and to ask from there again would not either.
+    everything: bool,
     /// An id of the node, for how to ask it for everything while nothing of this filter was seen.
     near: Option<u32>,
     proved: bool,
@@ -68,7 +71,15 @@ impl Continuity {
     pub fn new(cursor: Option<&Cursor>) -> Self {
         let last =
             cursor.map(|cursor| Seen { id: cursor.id, fingerprint: cursor.fingerprint, run: cursor.run });
-        Self { last, doubted: None, refuted: false, ask: Ask::Everything(0), near: None, proved: false }
+        Self {
+            last,
+            doubted: None,
+            refuted: false,
+            ask: Ask::Everything(0),
+            everything: false,
+            near: None,
+            proved: false,
+        }
     }
 
     /// A new connection: what to ask it for. `resume` is the earliest id that is wanted, `newest` the newest that any
@@ -76,9 +87,10 @@ impl Continuity {
     pub fn begin(&mut self, resume: Option<u32>, newest: Option<u32>, everything: bool) -> Ask {
         self.proved = false;
         self.doubted = None;
+        self.everything |= everything;
         let near = self.near.take().or(newest);
         self.ask = match (self.last, resume) {
-            (Some(_), Some(resume)) if !everything => Ask::From(resume),
+            (Some(_), Some(resume)) if !self.everything => Ask::From(resume),
             (last, _) => Ask::Everything(everything_from(last.map(|last| last.id).or(near).unwrap_or(0))),
         };
         self.ask
@@ -99,8 +111,9 @@ impl Continuity {
         self.last.map(|last| (last.id, last.fingerprint))
     }
 
-    /// A message came.
-    pub fn observe(&mut self, id: u32, fingerprint: Identity) -> Verdict {
+    /// A message came. `run` is the highest of [`Continuity::run`] over the filters of the node: they share one counter,
+    /// so what another filter saw reset was reset for this one too.
+    pub fn observe(&mut self, id: u32, fingerprint: Identity, run: u32) -> Verdict {
         let Some(last) = self.last else {
             if self.ask == Ask::Everything(0) && everything_from(id) != 0 {
                 // First contact with a node that is about to wrap around: what it has was left out of its answer.
@@ -112,6 +125,7 @@ impl Continuity {
         };
         if id == last.id && fingerprint == last.fingerprint {
             self.proved = true;
+            self.everything = false;
             self.doubted = None;
             return Verdict::Take;
         }
@@ -125,7 +139,7 @@ impl Continuity {
         }
         let backwards = is_before(id, last.id);
         match (self.proved, self.ask) {
-            (true, _) if backwards => self.reset(last, id, fingerprint),
+            (true, _) if backwards => self.reset(last, id, fingerprint, run),
             (true, _) => self.take(id, fingerprint, last.run),
             // Asked for again because of a hole before the cursor.
             (false, Ask::From(from)) if backwards && !is_before(id, from) => Verdict::Take,
@@ -136,7 +150,7 @@ impl Continuity {
             // The node has an older message and did not have the last one, or has another in its place.
             (false, Ask::Everything(_)) if backwards || id == last.id => {
                 self.doubted = (!self.refuted).then_some(last);
-                self.reset(last, id, fingerprint)
+                self.reset(last, id, fingerprint, run)
             }
             (false, Ask::Everything(_)) => self.take(id, fingerprint, last.run),
         }
@@ -145,12 +159,13 @@ impl Continuity {
     fn take(&mut self, id: u32, fingerprint: Identity, run: u32) -> Verdict {
         self.proved = true;
         self.refuted = false;
+        self.everything = false;
         self.last = Some(Seen { id, fingerprint, run });
         Verdict::Take
     }
 
-    fn reset(&mut self, last: Seen, id: u32, fingerprint: Identity) -> Verdict {
-        self.take(id, fingerprint, last.run.wrapping_add(1));
+    fn reset(&mut self, last: Seen, id: u32, fingerprint: Identity, run: u32) -> Verdict {
+        self.take(id, fingerprint, if last.run < run { run } else { last.run.wrapping_add(1) });
         Verdict::TakeAfterReset
     }
 }
@@ -189,7 +204,7 @@ mod tests {
     /// Feeds messages `(id, text)` and says what became of each: `+` taken, `!` taken after a reset, `?` ask again.
     #[track_caller]
     fn check(continuity: &mut Continuity, messages: &[(u32, &str)], expected: &str, run: u32) {
-        let verdict = |(id, text): &(u32, &str)| match continuity.observe(*id, print(text)) {
+        let verdict = |(id, text): &(u32, &str)| match continuity.observe(*id, print(text), 0) {
             Verdict::Take => '+',
             Verdict::TakeAfterReset => '!',
             Verdict::AskEverything => '?',
@@ -221,6 +236,17 @@ mod tests {
         check(&mut resumed, &[(7, "other")], "?", 0);
         assert_eq!(resumed.begin(Some(7), None, true), Ask::Everything(0));
         check(&mut resumed, &[(3, "x"), (7, "other"), (8, "y")], "!++", 1);
+    }
+
+    #[test]
+    fn everything_is_asked_for_again_if_it_did_not_come() {
+        let mut resumed = at(7, "a");
+        resumed.begin(Some(7), None, false);
+        check(&mut resumed, &[(9, "other")], "?", 0);
+        assert_eq!(resumed.begin(Some(7), None, true), Ask::Everything(0));
+        assert_eq!(resumed.begin(Some(7), None, false), Ask::Everything(0));
+        check(&mut resumed, &[(3, "x"), (9, "other")], "!+", 1);
+        assert_eq!(resumed.begin(Some(9), None, false), Ask::From(9));
     }
 
     #[test]

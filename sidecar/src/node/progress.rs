@@ -19,6 +19,8 @@ pub struct Progress {
     node: Arc<str>,
     metrics: Arc<Metrics>,
     tracks: [Continuity; 3],
+    /// The highest run of the counter that any filter has seen; `holes` are of it.
+    run: u32,
     holes: Holes,
     /// Whether a skipped message was already warned of since the last connection: a node that speaks garbage
     /// must not fill the log.
@@ -44,11 +46,15 @@ impl Progress {
     /// Goes on from the cursors of this node.
     pub fn new(node: Arc<str>, metrics: Arc<Metrics>, cursors: &[Cursor]) -> Self {
         let of = |filter| cursors.iter().find(|cursor| *cursor.node == *node && cursor.filter == filter);
-        let resumes = Filter::ALL.into_iter().filter_map(|filter| of(filter).map(|cursor| cursor.resume));
+        let run = Filter::ALL.into_iter().filter_map(|filter| of(filter).map(|cursor| cursor.run)).max();
+        let present = Filter::ALL.into_iter().filter_map(of).filter(|cursor| Some(cursor.run) == run);
+        let resumes = present.map(|cursor| cursor.resume);
         // Whatever is missing below the highest of these is at or after the resume point of its own filter.
         let floor = resumes.reduce(|a, b| if is_before(a, b) { b } else { a });
+        let tracks = Filter::ALL.map(|filter| Continuity::new(of(filter)));
         Self {
-            tracks: Filter::ALL.map(|filter| Continuity::new(of(filter))),
+            run: run.unwrap_or(0),
+            tracks,
             holes: Holes::starting_after(floor.map(|floor| floor.wrapping_sub(1)), Instant::now()),
             node,
             metrics,
@@ -61,6 +67,7 @@ impl Progress {
     pub fn begin(&mut self, filter: Filter, everything: bool) -> Ask {
         self.warned = false;
         let resume = self.resume(filter);
+        let everything = everything || self.is_of_older_run(filter);
         self.tracks[filter as usize].begin(resume, self.holes.newest(), everything)
     }
 
@@ -152,11 +159,20 @@ impl Progress {
     fn event(&mut self, filter: Filter, id: Option<u32>, mut event: Event) -> Option<Message> {
         let is_shutdown = event.kind == Kind::Shutdown;
         let track = &mut self.tracks[filter as usize];
-        match id.map(|id| (id, track.observe(id, event.identity))) {
+        match id.map(|id| (id, track.observe(id, event.identity, self.run))) {
+            Some((id, Verdict::Take)) if track.run() < self.run => {
+                debug!(node = %self.node, %filter, id, "an event from before the counter was reset");
+            }
             Some((id, Verdict::Take)) => self.holes.see(id, Instant::now()),
             Some((id, Verdict::TakeAfterReset)) => {
                 debug!(node = %self.node, %filter, id, "the node's id counter was reset");
-                self.holes = Holes::starting_after(Some(id), Instant::now());
+                if track.run() > self.run {
+                    self.run = track.run();
+                    self.holes = Holes::starting_after(Some(id), Instant::now());
+                } else {
+                    // Another filter saw it first: what they bring together has no holes.
+                    self.holes.see(id, Instant::now());
+                }
             }
             Some((_, Verdict::AskEverything)) => {
                 self.refuted = true;
@@ -184,9 +200,15 @@ impl Progress {
     fn resume(&self, filter: Filter) -> Option<u32> {
         let (last, _) = self.tracks[filter as usize].last()?;
         Some(match self.holes.lowest_missing() {
+            _ if self.is_of_older_run(filter) => last,
             Some(missing) if is_before(missing, last) => missing,
             _ => last,
         })
+    }
+
+    /// Whether another filter has seen the counter reset since this one brought anything.
+    fn is_of_older_run(&self, filter: Filter) -> bool {
+        self.tracks[filter as usize].run() < self.run
     }
 
     fn cursor(&self, filter: Filter) -> Option<Cursor> {

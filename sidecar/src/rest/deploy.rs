@@ -7,12 +7,26 @@ use axum::response::Response;
 use http::HeaderMap;
 
 use super::answer::{self, Answer, JSON};
+use super::document;
 use super::parameter::{Hash, Named};
 use crate::event::{Identity, Kind};
 use crate::refusal::Refusal;
 use crate::store::{Entry, Lookup, Store, StoreError};
 
 /// Everything that is known of a deploy. It may become more, so it has no tag.
+#[utoipa::path(
+    get,
+    path = "/deploy/{hash}",
+    operation_id = "deploy",
+    tag = "deploys",
+    params(("hash" = document::Hash, Path, description = "Hash of the deploy")),
+    responses(
+        (status = 200, description = "What is known of it.", body = document::Deploy),
+        document::Malformed,
+        document::Missing,
+        document::Always,
+    )
+)]
 pub(super) async fn all<S: Store>(
     State(store): State<Arc<S>>,
     Named(Hash(hash)): Named<Hash>,
@@ -35,6 +49,20 @@ pub(super) async fn all<S: Store>(
 }
 
 /// That a node accepted it: the deploy itself.
+#[utoipa::path(
+    get,
+    path = "/deploy/accepted/{hash}",
+    operation_id = "deploy_accepted",
+    tag = "deploys",
+    params(("hash" = document::Hash, Path, description = "Hash of the deploy")),
+    responses(
+        (status = 200, description = "The deploy.", body = document::DeployAccepted),
+        (status = 304, description = "The client has it already, as its `If-None-Match` says."),
+        document::Malformed,
+        document::Missing,
+        document::Always,
+    )
+)]
 pub(super) async fn accepted<S: Store>(
     State(store): State<Arc<S>>,
     Named(Hash(hash)): Named<Hash>,
@@ -44,6 +72,20 @@ pub(super) async fn accepted<S: Store>(
 }
 
 /// That it was executed, and with which effects.
+#[utoipa::path(
+    get,
+    path = "/deploy/processed/{hash}",
+    operation_id = "deploy_processed",
+    tag = "deploys",
+    params(("hash" = document::Hash, Path, description = "Hash of the deploy")),
+    responses(
+        (status = 200, description = "Its execution.", body = document::DeployProcessed),
+        (status = 304, description = "The client has it already, as its `If-None-Match` says."),
+        document::Malformed,
+        document::Missing,
+        document::Always,
+    )
+)]
 pub(super) async fn processed<S: Store>(
     State(store): State<Arc<S>>,
     Named(Hash(hash)): Named<Hash>,
@@ -53,6 +95,20 @@ pub(super) async fn processed<S: Store>(
 }
 
 /// That it was not executed in time.
+#[utoipa::path(
+    get,
+    path = "/deploy/expired/{hash}",
+    operation_id = "deploy_expired",
+    tag = "deploys",
+    params(("hash" = document::Hash, Path, description = "Hash of the deploy")),
+    responses(
+        (status = 200, description = "It expired.", body = document::DeployExpired),
+        (status = 304, description = "The client has it already, as its `If-None-Match` says."),
+        document::Malformed,
+        document::Missing,
+        document::Always,
+    )
+)]
 pub(super) async fn expired<S: Store>(
     State(store): State<Arc<S>>,
     Named(Hash(hash)): Named<Hash>,

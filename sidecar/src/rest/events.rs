@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 
 use super::answer::{self, Answer, JSON, Lines};
+use super::document;
 use super::parameter::{Named, Number};
 use super::payload;
 use super::senders::Senders;
@@ -81,6 +82,31 @@ fn refused<T>(expected: &str) -> Result<T, Refusal> {
 }
 
 /// A page of the log.
+#[utoipa::path(
+    get,
+    path = "/events",
+    operation_id = "events",
+    tag = "log",
+    params(
+        ("from_id" = Option<u64>, Query, description = "The first id that may be shown; by default the oldest, or with `order=desc` the newest"),
+        ("limit" = Option<u64>, Query, description = "Most entries that are shown: 1 to 512, by default 100", minimum = 1, maximum = 512),
+        ("kind" = Option<document::EventKind>, Query, description = "The only kind that is shown"),
+        ("order" = Option<document::EventOrder>, Query, description = "`asc`: ids rise, which is the default; `desc`: ids fall"),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "A part of the log. `Shutdown` events are left out. The header `Link` leads to the next part.",
+            content(
+                (document::EventPage = "application/json"),
+                (document::Event = "application/x-ndjson"),
+            ),
+            headers(("Link" = String, description = "The next part, with `rel=\"next\"`, if there is one now"))
+        ),
+        document::Malformed,
+        document::Always,
+    )
+)]
 pub(super) async fn page<S: Store>(
     State(store): State<Arc<S>>,
     State(senders): State<Senders>,
@@ -121,6 +147,20 @@ pub(super) async fn page<S: Store>(
 }
 
 /// One entry.
+#[utoipa::path(
+    get,
+    path = "/events/{id}",
+    operation_id = "event",
+    tag = "log",
+    params(("id" = u64, Path, description = "Id of the entry")),
+    responses(
+        (status = 200, description = "The entry.", body = document::Event),
+        (status = 304, description = "The client has it already, as its `If-None-Match` says."),
+        document::Malformed,
+        document::Missing,
+        document::Always,
+    )
+)]
 pub(super) async fn one<S: Store>(
     State(store): State<Arc<S>>,
     State(senders): State<Senders>,

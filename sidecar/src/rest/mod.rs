@@ -6,6 +6,7 @@
 mod answer;
 mod block;
 mod deploy;
+mod document;
 mod events;
 mod faults;
 mod parameter;
@@ -14,6 +15,7 @@ mod senders;
 mod signatures;
 mod status;
 mod step;
+mod swagger;
 #[cfg(test)]
 mod tests;
 
@@ -80,7 +82,11 @@ fn router<S: Store>(store: Arc<S>) -> Router {
         .at("/events", events::page::<S>)
         .at("/events/{id}", events::one::<S>)
         .at("/status", status::status::<S>)
+        .at(document::PATH, document::document)
         .0
+        .route("/swagger-ui", get(swagger::leave))
+        .route("/swagger-ui/", get(swagger::page))
+        .route("/swagger-ui/{name}", get(swagger::named))
         .route("/", get(async || Refusal::Root))
         .fallback(async || Refusal::UnknownPath)
         .method_not_allowed_fallback(async || Refusal::Method)

@@ -1,6 +1,6 @@
 //! The log: the one ordered, durable sequence of distinct events, and the cursors that were moved with it.
 //!
-//! Contract of every implementation (the suite in [`contract`] holds each to it):
+//! Contract of every implementation (the suite in `contract` holds each to it):
 //!
 //! - [`Store::append`] is one transaction: either all of a batch is durable when it returns, or none of it. An
 //!   error may also mean that it is durable after all (the answer was lost): to append the same batch again is

@@ -1,5 +1,6 @@
 //! The REST server over the model of the store, asked as a client asks it.
 
+mod documented;
 mod listing;
 mod looking_up;
 mod protocol;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -16,7 +16,7 @@ use crate::event::{ApiVersion, Filter, Message, Payload};
 use crate::metrics::Metrics;
 use crate::rest;
 use crate::store::model::{Disk, Model};
-use crate::store::{Arrival, Batch, InForce, Store};
+use crate::store::{Arrival, Batch, Body, InForce, Store};
 
 /// Events as a node of Casper 1.5.8 sent them.
 pub(super) const BLOCK: &str = include_str!("../examples/BlockAdded.json").trim_ascii_end();
@@ -91,6 +91,20 @@ impl TestServer {
         self.store.append(&Batch { in_force, ..Batch::default() }).await.expect("there is room");
     }
 
+    /// All names of 64 hexadecimal digits, and of 66, within the examples.
+    pub(super) fn hashes(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for entry in self.disk.entries() {
+            let Body::Whole(json) = entry.body else { continue };
+            names.extend(
+                json.json().split('"').filter(|text| matches!(text.len(), 64 | 66)).map(str::to_owned),
+            );
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     pub(super) async fn get(&self, path: &str) -> Answered {
         self.ask(Method::GET, path, &[]).await
     }
@@ -100,7 +114,7 @@ impl TestServer {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::empty()).expect("a valid request");
+        let request = request.body(body::Body::empty()).expect("a valid request");
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("it does not break off").to_bytes();

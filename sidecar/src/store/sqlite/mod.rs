@@ -1,8 +1,8 @@
 //! The log in an SQLite file.
 //!
-//! One connection writes ([`write`]), a few read ([`read`]); write-ahead logging keeps them out of each other's
-//! way, and a commit returns only after its data is synced (`synchronous = FULL`). Each connection is a thread
-//! of sqlx's that is reached by a channel: what costs is the number of commands, so a batch is few of them.
+//! One connection writes, a few read; write-ahead logging keeps them out of each other's way, and a commit
+//! returns only after its data is synced (`synchronous = FULL`). Each connection is a thread of sqlx's that is
+//! reached by a channel: what costs is the number of commands, so a batch is few of them.
 //!
 //! The schema, with what each index is for, is in `migrations/sqlite`. JSON of more than [`LARGE`] bytes is
 //! kept in parts, because SQLite reads and writes a value only as a whole.
@@ -11,6 +11,8 @@
 
 mod open;
 mod read;
+mod session;
+mod statements;
 mod write;
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 
-use super::{Sqlite, open, read, write};
+use super::{Sqlite, open, read, statements};
 use crate::event::{Channel, Endpoint, Kind};
 use crate::store::contract::{Folder, Place, batch, block, event, ids, signature};
 use crate::store::{Appended, OpenError, Store, StoreError};
@@ -298,7 +298,7 @@ async fn no_statement_scans_a_table_or_sorts() {
     let place = Folder::new();
     place.open().await.expect("opens").close().await;
     let mut connection = connect(&place.0.path().join("log.db3")).await;
-    let statements = write::Statements::new();
+    let built = statements::Statements::new();
     let mut texts = vec![
         read::sql::PAGE_OF_LOG,
         read::sql::PAGE_OF_ALL,
@@ -311,11 +311,11 @@ async fn no_statement_scans_a_table_or_sorts() {
         read::sql::DATA,
         read::sql::OLDEST,
         read::HEAD,
-        write::FORGET_ENTRIES,
-        write::FORGET_KEYS,
-        write::FORGET_PARTS,
+        statements::FORGET_ENTRIES,
+        statements::FORGET_KEYS,
+        statements::FORGET_PARTS,
     ];
-    texts.extend(statements.ask.iter().map(|sql| sql.as_str()));
+    texts.extend(built.ask.iter().map(|sql| sql.as_str()));
     for statement in texts.iter().flat_map(|text| text.split(';')) {
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
             .fetch_all(&mut connection)

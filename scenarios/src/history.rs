@@ -41,6 +41,8 @@ pub struct NodeHistory {
     pub name: String,
     /// Everything it sent.
     pub emitted: Vec<Emitted>,
+    /// Who subscribed to it, with what each asked for and got.
+    pub asked: Vec<mock_node::Subscriber>,
     /// The versions that it announced, and since when.
     pub versions: Vec<(Duration, String)>,
     /// Whether its process runs at the end.

@@ -393,6 +393,7 @@ impl Running {
         let nodes = nodes.map(|(number, ((world, versions), run))| NodeHistory {
             name: format!("{}:{SSE_PORT}", node_host(number)),
             emitted: world.node.emitted(),
+            asked: world.node.all_subscribers(),
             versions,
             up: world.node.is_up(),
             run,

@@ -24,3 +24,10 @@ fn a_named_scenario_repeats_exactly() {
         check(&["run", scenario.name, "--seed", "1", "--trace"]);
     }
 }
+
+#[test]
+fn a_world_of_the_swarm_repeats_exactly() {
+    for seed in 0..8 {
+        check(&["swarm", "--seeds", &format!("{seed}..{}", seed + 1), "--trace"]);
+    }
+}

@@ -23,8 +23,10 @@ fn check_session(history: &History, session: &Session) -> Result<(), String> {
     };
     // Up to here it must have seen everything: to the end of the log, if it is still connected and had time.
     let last = session.messages.last().map_or(answered, |last| last.at);
-    // One who reads slowly, and was still reading shortly before the end, is not there yet.
-    let reading = session.slow && last + Duration::from_secs(2) > history.end;
+    // One who reads slowly, and was still reading shortly before the end, is not there yet; one who was cut off meanwhile
+    // does not know yet.
+    let cut_off = history.operations.iter().any(|(_, what)| what.starts_with("network to Subscribers"));
+    let reading = session.slow && (cut_off || last + Duration::from_secs(2) > history.end);
     let open = session.end.is_none() && !session.stalled && !reading;
     let to = match (open, received.last()) {
         (true, _) => u64::MAX,

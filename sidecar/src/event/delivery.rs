@@ -47,8 +47,8 @@ pub enum News {
     Events {
         /// In the order in which it sent them; at least one.
         events: Vec<Event>,
-        /// Its place on that filter after the last of them.
-        cursor: Option<Cursor>,
+        /// The node's places on its filters after the last of them, as far as they changed.
+        cursors: Vec<Cursor>,
     },
     /// There is no connection to it any more.
     Left,

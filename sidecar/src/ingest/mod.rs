@@ -107,8 +107,8 @@ impl<E: Environment> Ingest<E> {
                         batch.in_force = Some(in_force.clone());
                     }
                 }
-                News::Events { events, cursor } => {
-                    if let Some(cursor) = cursor {
+                News::Events { events, cursors } => {
+                    for cursor in cursors {
                         self.moved.retain(|old| (&old.node, old.filter) != (&cursor.node, cursor.filter));
                         self.moved.push(cursor);
                     }

@@ -141,6 +141,7 @@ impl Continuity {
         match (self.proved, self.ask) {
             (true, _) if backwards => self.reset(last, id, fingerprint, run),
             (true, _) => self.take(id, fingerprint, last.run),
+            (false, Ask::From(_)) if last.run < run => Verdict::AskEverything,
             // Asked for again because of a hole before the cursor.
             (false, Ask::From(from)) if backwards && !is_before(id, from) => Verdict::Take,
             (false, Ask::From(_)) => {

@@ -31,6 +31,9 @@ pub enum Demand {
 pub struct Holes {
     /// Start to range, in ids that were unwrapped to 64 bits.
     ranges: BTreeMap<u64, Range>,
+    /// Ids below this one say nothing: what was before it was looked at by an earlier run of the sidecar, or belongs to
+    /// another run of the counter.
+    floor: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +52,7 @@ impl Holes {
         let mut holes = Self::default();
         if let Some(floor) = floor {
             holes.see(floor, now);
+            holes.floor = holes.ranges.first_key_value().map_or(0, |(start, _)| *start);
         }
         holes
     }
@@ -56,6 +60,9 @@ impl Holes {
     /// An id was seen.
     pub fn see(&mut self, id: u32, now: Instant) {
         let id = self.unwrap(id);
+        if id < self.floor {
+            return;
+        }
         let before = self.ranges.range(..=id).next_back().map(|(start, range)| (*start, *range));
         if let Some((_, range)) = before
             && id < range.end
@@ -81,11 +88,6 @@ impl Holes {
     /// The lowest id that was not seen, if any was seen at all.
     pub fn lowest_missing(&self) -> Option<u32> {
         self.ranges.first_key_value().map(|(_, range)| wrap(range.end))
-    }
-
-    /// The newest id that was seen.
-    pub fn newest(&self) -> Option<u32> {
-        self.ranges.last_key_value().map(|(_, range)| wrap(range.end.wrapping_sub(1)))
     }
 
     /// Time passed in which nothing could be received: it does not count.
@@ -173,6 +175,13 @@ mod tests {
         check(&[9, 5], 6, 2);
         check(&[u32::MAX, 1, 0], 2, 1);
         check(&[0, u32::MAX], 1, 1);
+    }
+
+    #[test]
+    fn what_comes_again_from_before_the_floor_opens_no_hole() {
+        let mut holes = Holes::starting_after(Some(11), Instant::now());
+        holes.see(6, Instant::now());
+        assert_eq!((holes.lowest_missing(), holes.ranges.len()), (Some(12), 1));
     }
 
     #[test]

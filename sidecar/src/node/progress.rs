@@ -22,9 +22,13 @@ pub struct Progress {
     /// The highest run of the counter that any filter has seen; `holes` are of it.
     run: u32,
     holes: Holes,
+    /// Which filters are to be asked from the lowest hole on, and have not brought anything since.
+    again: [bool; 3],
     /// Whether a skipped message was already warned of since the last connection: a node that speaks garbage
     /// must not fill the log.
     warned: bool,
+    /// The resume point of each filter as it was told last.
+    told: [Option<u32>; 3],
     /// The message that was last looked at does not belong where its filter was left.
     refuted: bool,
 }
@@ -34,8 +38,9 @@ pub struct Progress {
 pub struct Taken {
     /// Events in order.
     pub events: Vec<Event>,
-    /// The place after the last of them.
-    pub cursor: Option<Cursor>,
+    /// The place of the filter after the last of them, and those of other filters that go on from elsewhere now
+    /// because a hole was closed.
+    pub cursors: Vec<Cursor>,
     /// The version that it announced after them, if it did; what is left is to be taken after it was told.
     pub version: Option<ApiVersion>,
     /// It does not go on where it was left: this connection is to be replaced by one that asks for everything.
@@ -47,10 +52,12 @@ impl Progress {
     pub fn new(node: Arc<str>, metrics: Arc<Metrics>, cursors: &[Cursor]) -> Self {
         let of = |filter| cursors.iter().find(|cursor| *cursor.node == *node && cursor.filter == filter);
         let run = Filter::ALL.into_iter().filter_map(|filter| of(filter).map(|cursor| cursor.run)).max();
-        let present = Filter::ALL.into_iter().filter_map(of).filter(|cursor| Some(cursor.run) == run);
-        let resumes = present.map(|cursor| cursor.resume);
-        // Whatever is missing below the highest of these is at or after the resume point of its own filter.
-        let floor = resumes.reduce(|a, b| if is_before(a, b) { b } else { a });
+        let present = || Filter::ALL.into_iter().filter_map(of).filter(|cursor| Some(cursor.run) == run);
+        // An open hole is still one. Without, whatever is missing below the highest id comes after that of its filter.
+        let hole = present().filter(|cursor| cursor.resume != cursor.id).map(|cursor| cursor.resume);
+        let highest = || present().map(|cursor| cursor.id).reduce(|a, b| if is_before(a, b) { b } else { a });
+        let floor = hole.reduce(|a, b| if is_before(a, b) { a } else { b }).or_else(highest);
+        let told = Filter::ALL.map(|filter| of(filter).map(|cursor| cursor.resume));
         let tracks = Filter::ALL.map(|filter| Continuity::new(of(filter)));
         Self {
             run: run.unwrap_or(0),
@@ -58,7 +65,9 @@ impl Progress {
             holes: Holes::starting_after(floor.map(|floor| floor.wrapping_sub(1)), Instant::now()),
             node,
             metrics,
+            again: [false; 3],
             warned: false,
+            told,
             refuted: false,
         }
     }
@@ -66,9 +75,12 @@ impl Progress {
     /// A new connection of `filter`: what to ask it for.
     pub fn begin(&mut self, filter: Filter, everything: bool) -> Ask {
         self.warned = false;
-        let resume = self.resume(filter);
+        // What was seen last is asked for first, since it proves that ids mean what they meant; for holes before it
+        // there is another request, once they have been open for a while.
+        let last = self.tracks[filter as usize].last().map(|(id, _)| id);
+        let resume = if self.again[filter as usize] { self.resume(filter) } else { last };
         let everything = everything || self.is_of_older_run(filter);
-        self.tracks[filter as usize].begin(resume, self.holes.newest(), everything)
+        self.tracks[filter as usize].begin(resume, self.newest(), everything)
     }
 
     /// Whether the present connection of `filter` has shown that it goes on where it was left.
@@ -79,6 +91,9 @@ impl Progress {
     /// What is to be done about holes, while all filters are connected.
     pub fn demand(&mut self) -> Demand {
         let demand = self.holes.demand(Instant::now());
+        if demand == Demand::AskAgain {
+            self.again = [true; 3];
+        }
         if let Demand::GiveUp(count) = demand {
             self.metrics.missed(&self.node, count);
             warn!(node = %self.node, count, "the node no longer has these events when asked again: they are lost");
@@ -112,7 +127,9 @@ impl Progress {
             }
         }
         messages.drain(..count);
-        taken.cursor = self.cursor(filter);
+        if !taken.events.is_empty() {
+            taken.cursors = self.cursors(filter);
+        }
         taken
     }
 
@@ -158,6 +175,7 @@ impl Progress {
 
     fn event(&mut self, filter: Filter, id: Option<u32>, mut event: Event) -> Option<Message> {
         let is_shutdown = event.kind == Kind::Shutdown;
+        self.again[filter as usize] = false;
         let track = &mut self.tracks[filter as usize];
         let (fingerprint, run) = (event.identity, self.run);
         let verdict = |id| {
@@ -201,6 +219,12 @@ impl Progress {
         }
     }
 
+    /// The newest id that any filter brought.
+    fn newest(&self) -> Option<u32> {
+        let last = self.tracks.iter().filter_map(|track| track.last().map(|(id, _)| id));
+        last.reduce(|a, b| if is_before(a, b) { b } else { a })
+    }
+
     /// The id from which `filter` is to go on: the last one, or an open hole before it.
     fn resume(&self, filter: Filter) -> Option<u32> {
         let (last, _) = self.tracks[filter as usize].last()?;
@@ -214,6 +238,21 @@ impl Progress {
     /// Whether another filter has seen the counter reset since this one brought anything.
     fn is_of_older_run(&self, filter: Filter) -> bool {
         self.tracks[filter as usize].run() < self.run
+    }
+
+    /// The cursor of `filter`, and those that would be resumed from elsewhere than was told.
+    fn cursors(&mut self, filter: Filter) -> Vec<Cursor> {
+        let mut cursors = Vec::new();
+        for other in Filter::ALL {
+            let resume = self.resume(other);
+            if (other == filter || resume != self.told[other as usize])
+                && let Some(cursor) = self.cursor(other)
+            {
+                self.told[other as usize] = resume;
+                cursors.push(cursor);
+            }
+        }
+        cursors
     }
 
     fn cursor(&self, filter: Filter) -> Option<Cursor> {
@@ -256,7 +295,7 @@ mod tests {
         assert_eq!((first.events.len(), first.version.map(|v| v.to_string())), (1, Some("1.5.9".to_owned())));
         let second = progress.take(Filter::Main, &mut messages);
         assert_eq!((second.events.len(), messages.len()), (1, 0));
-        assert_eq!(second.cursor.map(|cursor| (cursor.id, cursor.resume)), Some((2, 2)));
+        assert_eq!(second.cursors.first().map(|cursor| (cursor.id, cursor.resume)), Some((2, 2)));
     }
 
     #[test]
@@ -264,11 +303,36 @@ mod tests {
         let mut progress = progress(&[]);
         progress.begin(Filter::Main, false);
         let mut messages = vec![message(Some(1), &step(1)), message(Some(4), &step(2))];
-        let cursor = progress.take(Filter::Main, &mut messages).cursor.expect("a place");
+        let cursor = progress.take(Filter::Main, &mut messages).cursors.pop().expect("a place");
         assert_eq!((cursor.id, cursor.resume), (4, 2));
         let mut resumed = self::progress(&[cursor]);
-        assert_eq!(resumed.begin(Filter::Main, false), Ask::From(2));
+        assert_eq!(
+            resumed.begin(Filter::Main, false),
+            Ask::From(4),
+            "first it is to prove that ids mean the same"
+        );
         assert_eq!(resumed.holes.lowest_missing(), Some(2));
+        resumed.again = [true; 3];
+        assert_eq!(resumed.begin(Filter::Main, false), Ask::From(2));
+    }
+
+    #[test]
+    fn a_filter_that_brought_nothing_yet_is_asked_for_everything() {
+        let mut progress = progress(&[]);
+        progress.begin(Filter::Deploys, false);
+        let cursors = progress.take(Filter::Deploys, &mut vec![message(Some(0), &step(1))]).cursors;
+        assert_eq!(self::progress(&cursors).begin(Filter::Main, false), Ask::Everything(0));
+    }
+
+    #[test]
+    fn a_hole_that_another_filter_closes_is_closed_in_all_cursors() {
+        let mut progress = progress(&[]);
+        Filter::ALL.into_iter().for_each(|filter| drop(progress.begin(filter, false)));
+        let mut messages = vec![message(Some(1), &step(1)), message(Some(3), &step(2))];
+        progress.take(Filter::Main, &mut messages);
+        let closing = progress.take(Filter::Sigs, &mut vec![message(Some(2), &step(3))]).cursors;
+        let places: Vec<_> = closing.iter().map(|cursor| (cursor.filter, cursor.resume)).collect();
+        assert_eq!(places, [(Filter::Main, 3), (Filter::Sigs, 2)]);
     }
 
     #[test]
@@ -309,7 +373,7 @@ mod tests {
             vec![message(Some(1), &step(1)), message(Some(2), "{\"Step\":{"), message(Some(3), &step(3))];
         let taken = progress.take(Filter::Main, &mut { bad });
         assert_eq!(taken.events.len(), 2);
-        assert_eq!(taken.cursor.map(|cursor| cursor.resume), Some(2));
+        assert_eq!(taken.cursors.first().map(|cursor| cursor.resume), Some(2));
     }
 
     #[test]
@@ -318,7 +382,10 @@ mod tests {
         progress.begin(Filter::Main, false);
         let mut messages = vec![message(Some(1), &step(1)), Decoded::Oversized { len: 9, id: Some(2) }];
         messages.push(message(Some(3), &step(3)));
-        assert_eq!(progress.take(Filter::Main, &mut messages).cursor.map(|cursor| cursor.resume), Some(3));
+        assert_eq!(
+            progress.take(Filter::Main, &mut messages).cursors.first().map(|cursor| cursor.resume),
+            Some(3)
+        );
     }
 
     #[test]

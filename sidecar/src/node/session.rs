@@ -210,7 +210,7 @@ impl<E: Environment> Node<E> {
             if !taken.events.is_empty() {
                 life.proved = true;
                 let bytes = taken.events.iter().map(|event| event.payload.len() + EVENT_OVERHEAD).sum();
-                let news = News::Events { events: taken.events, cursor: taken.cursor };
+                let news = News::Events { events: taken.events, cursors: taken.cursors };
                 held += self.deliver(news, bytes).await;
             }
             if let Some(version) = taken.version {

@@ -129,7 +129,11 @@ fn json(height: u64, index: u64) -> String {
 }
 
 fn sqlite() -> config::Sqlite {
-    config::Sqlite { file_name: FILE.into(), max_connections_in_pool: 10, wal_autocheckpointing_interval: 1000 }
+    config::Sqlite {
+        file_name: FILE.into(),
+        max_connections_in_pool: 10,
+        wal_autocheckpointing_interval: 1000,
+    }
 }
 
 /// Makes the database, unless it is there already.
@@ -250,6 +254,9 @@ impl Client {
     }
 }
 
+/// Paths that are no look-ups of one thing: ten entries of the log, and the status.
+const LISTINGS: [&str; 3] = ["/events?limit=10", "/events?kind=Fault&limit=10", "/status"];
+
 /// A path by the number of the request. The numbers of requests are spread over all blocks.
 type Asked = fn(u64, u64) -> String;
 
@@ -259,13 +266,17 @@ const PATHS: [(&str, Asked); 13] = [
     ("/block/{height}", |height, _| format!("/block/{height}")),
     ("/deploy/{hash}", |height, n| format!("/deploy/{}", deploy_hash(height, n % DEPLOYS))),
     ("/deploy/accepted/{hash}", |height, n| format!("/deploy/accepted/{}", deploy_hash(height, n % DEPLOYS))),
-    ("/deploy/processed/{hash}", |height, n| format!("/deploy/processed/{}", deploy_hash(height, n % DEPLOYS))),
+    ("/deploy/processed/{hash}", |height, n| {
+        format!("/deploy/processed/{}", deploy_hash(height, n % DEPLOYS))
+    }),
     ("/faults/{era}", |height, _| format!("/faults/{}", era(height))),
     ("/signatures/{hash}", |height, _| format!("/signatures/{}", block_hash(height))),
     ("/step/{era}", |height, _| format!("/step/{}", era(height))),
     ("/events/{id}", |height, n| format!("/events/{}", height * PER_BLOCK + n % PER_BLOCK + 1)),
     ("/events?limit=10", |height, _| format!("/events?limit=10&from_id={}", height * PER_BLOCK + 1)),
-    ("/events?kind=Fault&limit=10", |height, _| format!("/events?limit=10&kind=Fault&from_id={}", height * PER_BLOCK + 1)),
+    ("/events?kind=Fault&limit=10", |height, _| {
+        format!("/events?limit=10&kind=Fault&from_id={}", height * PER_BLOCK + 1)
+    }),
     ("/status", |_, _| "/status".into()),
 ];
 
@@ -291,7 +302,11 @@ async fn measure(folder: &Path, blocks: u64, seconds: u32) -> anyhow::Result<()>
     let before = sidecar.cpu()?;
     sleep(Duration::from_secs(u64::from(seconds).min(5))).await;
     let idle = (sidecar.cpu()? - before) / f64::from(seconds.min(5));
-    println!("CPU for {INCOMING} events/s alone: {:.1} %; {} anonymous", idle * 100., sidecar.anonymous_kb()?);
+    println!(
+        "CPU for {INCOMING} events/s alone: {:.1} %; {} anonymous",
+        idle * 100.,
+        sidecar.anonymous_kb()?
+    );
     println!("{:<30}{:>10}{:>10}{:>14}{:>12}", "", "p50 ms", "p99 ms", "CPU us each", "per second");
     let mut worst: (f64, f64) = (0., 0.);
     for (what, asked) in PATHS {
@@ -299,11 +314,14 @@ async fn measure(folder: &Path, blocks: u64, seconds: u32) -> anyhow::Result<()>
         let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
         let (cpu, rate) = flat_out(&sidecar, asked, blocks, seconds, idle).await?;
         println!("{what:<30}{:>10.2}{:>10.2}{:>14.1}{:>12.0}", at(0.5), at(0.99), cpu * 1e6, rate);
-        worst = (worst.0.max(at(0.99)), worst.1.max(cpu * 1e6));
+        worst.0 = worst.0.max(at(0.99));
+        if !LISTINGS.contains(&what) {
+            worst.1 = worst.1.max(cpu * 1e6);
+        }
     }
     let met = |met: bool| if met { "met" } else { "NOT MET" };
     println!("highest p99: {:.2} ms (to be at most 5: {})", worst.0, met(worst.0 <= 5.));
-    println!("highest CPU: {:.0} us (to be at most 100: {})", worst.1, met(worst.1 <= 100.));
+    println!("highest CPU of a look-up: {:.0} us (to be at most 100: {})", worst.1, met(worst.1 <= 100.));
     println!("{} anonymous at the end", sidecar.anonymous_kb()?);
     Ok(())
 }

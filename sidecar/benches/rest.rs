@@ -25,7 +25,7 @@ use casper_event_sidecar::config;
 use casper_event_sidecar::event::{ApiVersion, Filter, Message, Payload};
 use casper_event_sidecar::store::sqlite::Sqlite;
 use casper_event_sidecar::store::{Arrival, Batch, Store};
-use mock_node::{Event, Listener, Network, Node, RealNetwork};
+use mock_node::{Event, Network, Node, RealNetwork};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -113,10 +113,10 @@ fn json(height: u64, index: u64) -> String {
             validator(index),
             "0".repeat(1500)
         ),
-        9 if height % 100 == 0 => {
+        9 if height.is_multiple_of(100) => {
             format!(r#"{{"Step":{{"era_id":{era},"execution_effect":"{}"}}}}"#, "0".repeat(10_000))
         }
-        10 if height % 50 == 0 => {
+        10 if height.is_multiple_of(50) => {
             let (key, time) = (validator(height / 50 % 97), "2026-11-23T18:52:09.504Z");
             format!(r#"{{"Fault":{{"era_id":{era},"public_key":"{key}","timestamp":"{time}"}}}}"#)
         }

@@ -6,27 +6,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use mock_node::{Listener as _, Network as _, Node, RealNetwork, Running};
+use mock_node::{Network as _, Node, RealNetwork, Running};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 /// Long enough for a busy machine; whatever takes longer is stuck.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A port that was free a moment ago.
-pub async fn free_port() -> u16 {
+pub(crate) async fn free_port() -> u16 {
     let listener = RealNetwork::loopback().bind(0).await.expect("loopback has free ports");
     listener.local_addr().expect("a bound listener has an address").port()
 }
 
 /// A node with defaults, served on free ports.
-pub async fn node() -> Running {
+pub(crate) async fn node() -> Running {
     Node::builder().build().start(RealNetwork::loopback()).await.expect("loopback has free ports")
 }
 
 /// Ports and files of a sidecar, which survive its process.
-pub struct Place {
+pub(crate) struct Place {
     pub folder: tempfile::TempDir,
     pub events: u16,
     pub rest: u16,
@@ -34,13 +34,13 @@ pub struct Place {
 }
 
 impl Place {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
         Self { folder, events: free_port().await, rest: free_port().await, admin: free_port().await }
     }
 
     /// Writes a configuration for these nodes, given by their ports.
-    pub fn configure(&self, nodes: &[(u16, u16)], max_attempts: u32) -> PathBuf {
+    pub(crate) fn configure(&self, nodes: &[(u16, u16)], max_attempts: u32) -> PathBuf {
         let mut text = format!(
             "[storage]\nstorage_path = \"{}\"\n[storage.sqlite_config]\nfile_name = \"events.db3\"\n\
              max_connections_in_pool = 10\nwal_autocheckpointing_interval = 1000\n\
@@ -64,12 +64,12 @@ impl Place {
         path
     }
 
-    pub fn storage(&self) -> PathBuf {
+    pub(crate) fn storage(&self) -> PathBuf {
         self.folder.path().join("storage")
     }
 
     /// Starts the binary and waits until its streams answer.
-    pub async fn start(&self, config: &Path) -> Sidecar {
+    pub(crate) async fn start(&self, config: &Path) -> Sidecar {
         let sidecar = Sidecar { process: command(config).spawn().expect("the binary starts") };
         let answers = async {
             while TcpStream::connect(("127.0.0.1", self.events)).await.is_err() {
@@ -82,42 +82,42 @@ impl Place {
 }
 
 /// What runs the binary with a configuration.
-pub fn command(config: &Path) -> Command {
+pub(crate) fn command(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_casper-event-sidecar"));
     command.arg("--path-to-config").arg(config).env("RUST_LOG", "warn").stdout(Stdio::null());
     command
 }
 
 /// The ports of a running node.
-pub fn ports(node: &Running) -> (u16, u16) {
+pub(crate) fn ports(node: &Running) -> (u16, u16) {
     (node.sse_addr().port(), node.rest_addr().port())
 }
 
 /// A process that is killed if the test ends without it.
-pub struct Sidecar {
+pub(crate) struct Sidecar {
     process: Child,
 }
 
 impl Sidecar {
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
     /// `kill -9`.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.process.kill().expect("it runs");
         self.process.wait().expect("it ends");
     }
 
     /// SIGTERM, as a service manager ends it.
-    pub async fn terminate(mut self) -> ExitStatus {
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
         let sent = Command::new("kill").arg(self.id().to_string()).status().expect("there is a kill command");
         assert!(sent.success());
         self.ended().await
     }
 
     /// Waits until it ends.
-    pub async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
         let ended = async {
             loop {
                 if let Some(status) = self.process.try_wait().expect("the process can be asked") {
@@ -130,7 +130,7 @@ impl Sidecar {
     }
 
     /// Resident memory that is not of files, in MB.
-    pub fn anonymous_mb(&self) -> u64 {
+    pub(crate) fn anonymous_mb(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
         let line = status.lines().find(|line| line.starts_with("RssAnon")).expect("Linux tells it");
         let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
@@ -148,20 +148,20 @@ impl Drop for Sidecar {
 
 /// One message of a stream, as far as these tests look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub(crate) struct Message {
     pub data: String,
     pub id: Option<u64>,
 }
 
 /// A subscriber on a plain socket; HTTP/1.0, so that no chunk sizes stand between the messages.
-pub struct Subscriber {
+pub(crate) struct Subscriber {
     socket: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Subscriber {
     /// Subscribes to `path`, and reads the header of the answer.
-    pub async fn connect(port: u16, path: &str, last_event_id: Option<u64>) -> Self {
+    pub(crate) async fn connect(port: u16, path: &str, last_event_id: Option<u64>) -> Self {
         let mut socket = TcpStream::connect(("127.0.0.1", port)).await.expect("the sidecar listens");
         let resume = last_event_id.map_or(String::new(), |id| format!("Last-Event-ID: {id}\r\n"));
         let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{resume}\r\n");
@@ -173,7 +173,7 @@ impl Subscriber {
     }
 
     /// The next message; `None` when the stream has ended, in good order or not.
-    pub async fn next(&mut self) -> Option<Message> {
+    pub(crate) async fn next(&mut self) -> Option<Message> {
         loop {
             let text = self.until(b"\n\n").await?;
             let data = text.lines().find_map(|line| line.strip_prefix("data:"));
@@ -185,7 +185,7 @@ impl Subscriber {
     }
 
     /// The next `count` messages that have an id.
-    pub async fn take(&mut self, count: usize) -> Vec<Message> {
+    pub(crate) async fn take(&mut self, count: usize) -> Vec<Message> {
         let mut messages = Vec::new();
         while messages.len() < count {
             let next = timeout(PATIENCE, self.next()).await;

@@ -78,7 +78,7 @@ async fn free_port() -> u16 {
     listener.local_addr().expect("a bound listener has an address").port()
 }
 
-/// Twenty attempts a second apart: more time than a node of the suite is away, and an end within the suite's patience.
+/// Twelve attempts a second apart: more time than a node of the suite is away, and an end within the suite's patience.
 fn configuration(folder: &Path, ports: [u16; 3], nodes: &[(SocketAddr, SocketAddr)]) -> String {
     let [events, rest, admin] = ports;
     let mut text = format!(
@@ -114,7 +114,7 @@ fn configuration(folder: &Path, ports: [u16; 3], nodes: &[(SocketAddr, SocketAdd
             ip_address = "{}"
             sse_port = {}
             rest_port = {}
-            max_attempts = 20
+            max_attempts = 12
             delay_between_retries_in_seconds = 1
             allow_partial_connection = false
             enable_logging = true

@@ -20,6 +20,10 @@ pub const EPOCH: Duration = Duration::from_secs(1_704_067_200);
 /// Segments that a simulated connection holds in each direction before its writer has to wait.
 pub const WINDOW: usize = 64;
 
+/// Most bytes of one segment. turmoil makes a segment of whatever is written at once, and a window of segments of
+/// megabytes would be no limit at all.
+const SEGMENT: usize = 16 * 1024;
+
 /// A simulated connection.
 ///
 /// turmoil 0.7.2 loses the FIN of a writer whose window is full: the FIN takes no credit of the window, does not fit
@@ -55,7 +59,7 @@ impl AsyncWrite for SimIo {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.0).poll_write(context, &bytes[..bytes.len().min(SEGMENT)])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

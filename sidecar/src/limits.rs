@@ -34,8 +34,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 /// The span within which requests are counted.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Connections beyond one for each request that may be under way: those that are idle or are refused.
-const SPARE_CONNECTIONS: usize = 64;
+/// Connections beyond one for each request that may be under way: those that are idle or are to be refused with an
+/// answer. Some 10 kB each, so that a rush of clients is told to come later instead of being cut off.
+const SPARE_CONNECTIONS: usize = 512;
 
 /// Connections that a server with these limits needs.
 pub(crate) fn connections(limits: &HttpLimits) -> usize {

@@ -111,9 +111,14 @@ impl Node {
         state.next_id = state.next_id.wrapping_add(count);
     }
 
-    /// Sets the counter: the next event gets this id.
+    /// Sets the counter: the next event gets this id. Of a node that is down it is the saved counter that is set, to
+    /// which a later crash falls back.
     pub fn set_id(&self, id: u32) {
-        self.inner.state().next_id = id;
+        let mut state = self.inner.state();
+        state.next_id = id;
+        if !state.up {
+            state.saved_id = id;
+        }
     }
 
     /// The id that the next event gets.

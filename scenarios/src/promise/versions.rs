@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use casper_event_sidecar::event::Endpoint;
 
-use crate::history::{History, Session};
+use crate::history::{History, NodeHistory, Session};
 
 pub(super) fn check(history: &History) -> Result<(), String> {
     changes_are_allowed(history)?;
@@ -24,7 +24,7 @@ fn changes_are_allowed(history: &History) -> Result<(), String> {
         }
         if let (Some(old), Some(new)) = (last, version)
             && new < old
-            && !history.nodes.iter().any(|node| falls(&node.versions, old, new))
+            && !falls(history, old, new)
         {
             return Err(format!(
                 "the version fell from {old:?} to {new:?} at entry {}, and no node did that",
@@ -36,10 +36,17 @@ fn changes_are_allowed(history: &History) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a node that announced `old` announced `new` later.
-fn falls(versions: &[(std::time::Duration, String)], old: (u64, u64, u64), new: (u64, u64, u64)) -> bool {
-    let mut versions = versions.iter().filter_map(|(_, version)| number(version));
-    versions.any(|version| version == old) && versions.any(|version| version == new)
+/// Whether a node that announced `old` fell to `new`, or lower, from where another node raised it to `new`.
+fn falls(history: &History, old: (u64, u64, u64), new: (u64, u64, u64)) -> bool {
+    let announced = |node: &NodeHistory| -> Vec<_> {
+        node.versions.iter().filter_map(|(_, version)| number(version)).collect()
+    };
+    let fell = |versions: Vec<(u64, u64, u64)>| {
+        let mut versions = versions.into_iter();
+        versions.any(|version| version == old) && versions.any(|version| version <= new)
+    };
+    history.nodes.iter().any(|node| fell(announced(node)))
+        && history.nodes.iter().any(|node| announced(node).contains(&new))
 }
 
 fn check_session(session: &Session, in_force: &BTreeMap<u64, Option<&str>>) -> Result<(), String> {

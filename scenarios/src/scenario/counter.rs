@@ -1,9 +1,12 @@
 //! The id counter of a node: a crash takes it back, a wiped storage begins it anew, and at 2^32 it wraps around.
 //! An id alone never says that an event is known.
 
+use casper_event_sidecar::event::Endpoint;
+
 use super::{Scenario, expect_everything, second, usual};
 use crate::history::History;
 use crate::operation::{NodeOperation, SidecarOperation};
+use crate::subscriber::Subscriber;
 use crate::world::World;
 
 pub(super) const CRASHED: Scenario = Scenario {
@@ -31,6 +34,28 @@ pub(super) const WIPED: Scenario = Scenario {
             .healed()
     },
     expect: expect_everything,
+};
+
+pub(super) const SAME_SHUTDOWN: Scenario = Scenario {
+    name: "a_wiped_node_says_shutdown_under_an_id_that_it_used_before",
+    world: |seed| {
+        World::new(seed)
+            .node()
+            .subscriber(Subscriber::new(Endpoint::Main))
+            .emit(0, second(1), second(3), 0, 20)
+            .node_at(second(6), 0, NodeOperation::Shutdown)
+            .node_at(second(8), 0, NodeOperation::SetId(0))
+            .node_at(second(8), 0, NodeOperation::Restart)
+            .emit(0, second(12), second(3), 100, 20)
+            .node_at(second(20), 0, NodeOperation::Shutdown)
+            .node_at(second(22), 0, NodeOperation::Restart)
+            .healed()
+    },
+    expect: |history| {
+        expect_everything(history);
+        let shutdowns = history.log.iter().filter(|entry| entry.data.as_deref() == Some("\"Shutdown\""));
+        assert_eq!(shutdowns.count(), 6, "two, on each of three filters");
+    },
 };
 
 pub(super) const WRAPPED: Scenario = Scenario {

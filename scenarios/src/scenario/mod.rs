@@ -62,6 +62,7 @@ pub const ALL: &[Scenario] = &[
     partition::SUBSCRIBERS,
     counter::CRASHED,
     counter::WIPED,
+    counter::SAME_SHUTDOWN,
     counter::WRAPPED,
     counter::FIRST_MET_NEAR_THE_WRAP,
     hole::SCENARIO,

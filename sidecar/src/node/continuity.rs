@@ -141,15 +141,15 @@ impl Continuity {
         match (self.proved, self.ask) {
             (true, _) if backwards => self.reset(last, id, fingerprint, run),
             (true, _) => self.take(id, fingerprint, last.run),
-            (false, Ask::From(_)) if last.run < run => Verdict::AskEverything,
             // Asked for again because of a hole before the cursor.
-            (false, Ask::From(from)) if backwards && !is_before(id, from) => Verdict::Take,
+            (false, Ask::From(from)) if last.run >= run && backwards && !is_before(id, from) => Verdict::Take,
             (false, Ask::From(_)) => {
                 self.refuted = backwards || id == last.id;
                 Verdict::AskEverything
             }
-            // The node has an older message and did not have the last one, or has another in its place.
-            (false, Ask::Everything(_)) if backwards || id == last.id => {
+            // The node has an older message and did not have the last one, or has another in its place; or another
+            // filter has seen the reset.
+            (false, Ask::Everything(_)) if backwards || id == last.id || last.run < run => {
                 self.doubted = (!self.refuted).then_some(last);
                 self.reset(last, id, fingerprint, run)
             }

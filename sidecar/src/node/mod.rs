@@ -30,7 +30,7 @@ use progress::Progress;
 use session::End;
 
 /// How often a node of a wrong version is looked at again: it may have been upgraded.
-pub const RECHECK: Duration = Duration::from_secs(60);
+pub const RECHECK: Duration = Duration::from_secs(15);
 
 /// The chain that the log is of, once known. The first node that is connected to says which it is.
 pub type Chain = Arc<OnceLock<Arc<str>>>;

@@ -249,8 +249,11 @@ impl<E: Environment> Node<E> {
                 self.ask_everything(slots, filter, "the last event that was seen did not come again");
             }
         }
-        let all_open = Filter::ALL.into_iter().all(|filter| slots.open(filter).is_some());
-        match if all_open { self.progress.demand() } else { Demand::Nothing } {
+        // A hole is asked for only where ids are known to mean what they meant.
+        let all_there = Filter::ALL
+            .into_iter()
+            .all(|filter| slots.open(filter).is_some() && self.progress.is_proved(filter));
+        match if all_there { self.progress.demand() } else { Demand::Nothing } {
             Demand::AskAgain => {
                 info!(node = %self.name, "events are missing between those that came: asking the node again");
                 Some(End::AskAgain)

@@ -405,7 +405,7 @@ fn by_channel(
     order: usize,
     channel: Channel,
     kind: Kind,
-) -> sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+) -> query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
     query(sql::LIST_CHANNEL[order]).bind(i64::from(channel.code())).bind(i64::from(kind.code()))
 }
 

@@ -322,7 +322,9 @@ mod tests {
     #[test]
     fn a_hole_that_another_filter_closes_is_closed_in_all_cursors() {
         let mut progress = progress(&[]);
-        Filter::ALL.into_iter().for_each(|filter| drop(progress.begin(filter, false)));
+        Filter::ALL.into_iter().for_each(|filter| {
+            progress.begin(filter, false);
+        });
         let mut messages = vec![message(Some(1), &step(1)), message(Some(3), &step(2))];
         progress.take(Filter::Main, &mut messages);
         let closing = progress.take(Filter::Sigs, &mut vec![message(Some(2), &step(3))]).cursors;

@@ -140,13 +140,20 @@ fn the_readmes_consumer_passes_its_script() {
     };
     let temporary = tempfile::tempdir().expect("a folder");
     let consumer = temporary.path().join("consumer.py");
-    let script = temporary.path().join("script.toml");
     std::fs::write(&consumer, block("python")).expect("writable");
-    std::fs::write(&script, block("toml")).expect("writable");
-    let mut node = Running::start(mock_node().arg("run").arg(&script));
-    let mut python = Command::new("python3");
-    python.arg(&consumer).arg(node.url()).env("no_proxy", "*").stdout(Stdio::piped());
-    let mut consumer = Running::start(&mut python);
-    let heights: Vec<String> = (0..6).map(|_| consumer.line()).collect();
-    assert_eq!(heights, ["1", "2", "3", "4", "5", "6"]);
+    // The second breaks off within an event.
+    let cut = concat!(
+        "steps = [ { wait_subscribers = 1 }, { emit = 'BlockAdded' }, { emit = 'BlockAdded', cut_after = 200 },",
+        "{ repeat = 4, steps = [ { emit = 'BlockAdded' } ] } ]"
+    );
+    for text in [block("toml").as_str(), cut] {
+        let script = temporary.path().join("script.toml");
+        std::fs::write(&script, text).expect("writable");
+        let mut node = Running::start(mock_node().arg("run").arg(&script));
+        let mut python = Command::new("python3");
+        python.arg(&consumer).arg(node.url()).env("no_proxy", "*").stdout(Stdio::piped());
+        let mut consumer = Running::start(&mut python);
+        let heights: Vec<String> = (0..6).map(|_| consumer.line()).collect();
+        assert_eq!(heights, ["1", "2", "3", "4", "5", "6"]);
+    }
 }

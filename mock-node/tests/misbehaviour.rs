@@ -5,7 +5,7 @@ mod memory;
 use std::time::Duration;
 
 use memory::{SSE, Served, lines};
-use mock_node::{Event, Filter, Laggards, Node};
+use mock_node::{Event, Filter, Laggards, Node, Spelling};
 
 fn event(number: u32) -> Event {
     Event::raw(Filter::Main, format!("{{\"Number\":{number}}}"))
@@ -43,6 +43,47 @@ async fn ids_can_be_skipped_repeated_left_out_and_reset() {
             "id:0",
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_id_is_not_replayed() {
+    let served = served().await;
+    served.node.emit(event(0));
+    served.node.emit_without_id(event(1));
+    served.node.write_raw(Filter::Main, "data:raw\n\n");
+    served.node.emit(event(2));
+    let text = served.get(SSE, "/events/main?start_from=0").await.read().await;
+    assert_eq!(lines(&text)[1..], ["data:{\"Number\":0}", "id:0", "data:{\"Number\":2}", "id:1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_spelling_means_the_same_to_a_reader_of_the_standard() {
+    use eventsource_stream::Eventsource as _;
+    use futures_util::StreamExt as _;
+    for spelling in [
+        Spelling::Crlf,
+        Spelling::Cr,
+        Spelling::Space,
+        Spelling::IdFirst,
+        Spelling::Named,
+        Spelling::Comments,
+        Spelling::TwoDataLines,
+    ] {
+        let served = served().await;
+        let mut client = served.request(SSE, "GET /events/main HTTP/1.0\r\n\r\n").await;
+        served.node.wait_for_subscribers(1).await;
+        served.node.emit_spelled(event(7), spelling);
+        served.node.shutdown();
+        let (text, _) = client.read_for(Duration::from_secs(1)).await;
+        let body = text.split_once("\r\n\r\n").expect("a response").1.to_owned();
+        let stream = futures_util::stream::iter([Ok::<_, std::io::Error>(body)]).eventsource();
+        let events: Vec<_> = stream.map(|event| event.expect("SSE")).collect().await;
+        assert_eq!(events.len(), 3, "version, event, Shutdown: {spelling:?} {events:?}");
+        assert_eq!((events[1].id.as_str(), events[1].event.as_str()), ("0", "message"), "{spelling:?}");
+        assert_eq!(events[1].data, served.node.emitted()[0].data, "{spelling:?}");
+        let json: serde_json::Value = serde_json::from_str(&events[1].data).expect("JSON");
+        assert_eq!(json, serde_json::json!({ "Number": 7 }));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -245,8 +245,8 @@ impl Faults {
             0 | 1 => world.node_at(before, node, NodeOperation::ApiVersion(self.dice.pick(VERSIONS))),
             2 => world.node_at(before, node, NodeOperation::SetId(0)),
             3 => {
-                // A node of a wrong version is looked at again after a minute.
-                self.wait = 80;
+                // A node of a wrong version is looked at again after a quarter of a minute.
+                self.wait = 35;
                 let later = until + Duration::from_secs(3);
                 world.node_at(before, node, NodeOperation::BuildVersion("1.4.15")).node_at(
                     later,

@@ -1,7 +1,7 @@
 //! The only way out: network, wall clock and storage come in by an [`Environment`].
 //!
 //! The binary builds a [`RealEnvironment`], a simulation builds a simulated one, and both call the same
-//! [`run`](crate::run). Durations are `tokio::time`, which follows virtual time. Nothing else in this crate may
+//! [`run`](crate::run()). Durations are `tokio::time`, which follows virtual time. Nothing else in this crate may
 //! touch `std::time::*::now`, `tokio::net` or a global registry: `clippy.toml` denies them.
 
 use std::future::Future;

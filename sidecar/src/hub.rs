@@ -28,7 +28,7 @@ const TURN_BYTES: usize = 256 * 1024;
 
 /// A version, and the message that tells it.
 #[derive(Debug)]
-pub struct Announcement {
+pub(crate) struct Announcement {
     /// The version.
     pub version: ApiVersion,
     /// `data:{"ApiVersion":"1.5.8"}` and a blank line; it has no id.
@@ -37,7 +37,7 @@ pub struct Announcement {
 
 impl Announcement {
     /// The announcement of `version`.
-    pub fn new(version: ApiVersion) -> Self {
+    pub(crate) fn new(version: ApiVersion) -> Self {
         let message = format!("data:{}\n\n", version.json().replace('\n', "\ndata:")).into();
         Self { version, message }
     }
@@ -45,7 +45,7 @@ impl Announcement {
 
 /// A durable entry as subscribers get it.
 #[derive(Debug, Clone)]
-pub struct Published {
+pub(crate) struct Published {
     /// Its place in the log.
     pub id: EntryId,
     /// What it is.
@@ -60,7 +60,7 @@ pub struct Published {
 
 /// What there is for a subscriber from its place on.
 #[derive(Debug)]
-pub enum Position {
+pub(crate) enum Position {
     /// Its place is older than the ring: the store has it.
     Behind,
     /// Entries that its endpoint shows, perhaps none, and the place after them.
@@ -81,7 +81,7 @@ pub enum Position {
 
 /// The ring of the newest entries.
 #[derive(Debug)]
-pub struct Hub {
+pub(crate) struct Hub {
     ring: RwLock<Ring>,
     /// One for each endpoint, so that nobody is woken for what he does not see.
     wakers: [watch::Sender<()>; Endpoint::ALL.len()],
@@ -104,7 +104,7 @@ struct Ring {
 
 impl Hub {
     /// An empty ring for `capacity` entries, after the entry `head`, while `version` is in force.
-    pub fn new(capacity: usize, head: EntryId, version: Option<ApiVersion>) -> Self {
+    pub(crate) fn new(capacity: usize, head: EntryId, version: Option<ApiVersion>) -> Self {
         Self {
             ring: RwLock::new(Ring {
                 entries: VecDeque::new(),
@@ -124,7 +124,7 @@ impl Hub {
     ///
     /// # Panics
     /// If the entries are not the next in order: an entry would be shown twice or never.
-    pub fn publish(&self, entries: Vec<Published>, version: Option<Arc<Announcement>>) {
+    pub(crate) fn publish(&self, entries: Vec<Published>, version: Option<Arc<Announcement>>) {
         let mut woken = [false; Endpoint::ALL.len()];
         {
             let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
@@ -143,28 +143,28 @@ impl Hub {
     }
 
     /// No more will be published: subscribers end when they have seen everything.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.ring.write().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.wake([true; Endpoint::ALL.len()]);
     }
 
     /// Id of the newest entry.
-    pub fn head(&self) -> EntryId {
+    pub(crate) fn head(&self) -> EntryId {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).next - 1
     }
 
     /// The version in force.
-    pub fn version(&self) -> Option<Arc<Announcement>> {
+    pub(crate) fn version(&self) -> Option<Arc<Announcement>> {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).version.clone()
     }
 
     /// Changes whenever there is something new for `endpoint`.
-    pub fn watch(&self, endpoint: Endpoint) -> watch::Receiver<()> {
+    pub(crate) fn watch(&self, endpoint: Endpoint) -> watch::Receiver<()> {
         self.wakers[endpoint as usize].subscribe()
     }
 
     /// What there is for a subscriber of `endpoint` from `from` on.
-    pub fn position(&self, endpoint: Endpoint, from: EntryId) -> Position {
+    pub(crate) fn position(&self, endpoint: Endpoint, from: EntryId) -> Position {
         self.ring.read().unwrap_or_else(PoisonError::into_inner).position(endpoint, from)
     }
 

@@ -4,8 +4,9 @@
 //! `Retry-After`. What takes longer than the timeout is ended, and a panic becomes an answer, too. Every response
 //! is counted. All of it is one layer around a router; connections are bounded by [`serve`](crate::serve).
 
+use std::any::Any;
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -33,8 +34,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 /// The span within which requests are counted.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Connections beyond one for each request that may be under way: those that are idle or are refused.
-const SPARE_CONNECTIONS: usize = 64;
+/// Connections beyond one for each request that may be under way: those that are idle or are to be refused with an
+/// answer. Some 10 kB each, so that a rush of clients is told to come later instead of being cut off.
+const SPARE_CONNECTIONS: usize = 512;
 
 /// Connections that a server with these limits needs.
 pub(crate) fn connections(limits: &HttpLimits) -> usize {
@@ -88,12 +90,12 @@ impl Gate {
         // A handler holds nothing that a panic could leave half done: it only reads.
         let served = AssertUnwindSafe(next.run(request)).catch_unwind();
         match timeout(self.time, served).await {
-            Ok(Ok(response)) => Ok(response.map(|body| Body::new(Held { body, _place: place }))),
+            Ok(Ok(response)) => {
+                let (server, metrics) = (self.server, self.metrics.clone());
+                Ok(response.map(|body| Body::new(Held { body, server, metrics, _place: place })))
+            }
             Ok(Err(panic)) => {
-                let what = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-                self.metrics.error(self.server, "panic");
-                error!(server = self.server, "a defect: answering a request panicked: {what}");
+                panicked(self.server, &self.metrics, &*panic);
                 Err(Refusal::Internal)
             }
             Err(_) => {
@@ -140,9 +142,19 @@ impl Rate {
     }
 }
 
+/// A defect showed itself: it is counted, and told once.
+fn panicked(server: &str, metrics: &Metrics, panic: &(dyn Any + Send)) {
+    let what = panic.downcast_ref::<&str>().copied();
+    let what = what.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+    metrics.error(server, "panic");
+    error!(server, "a defect: answering a request panicked: {what}");
+}
+
 /// A body whose request is under way, and holds its place, until it is sent.
 struct Held {
     body: Body,
+    server: &'static str,
+    metrics: Arc<Metrics>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -154,7 +166,16 @@ impl http_body::Body for Held {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let body = Pin::new(&mut self.body);
+        match catch_unwind(AssertUnwindSafe(|| body.poll_frame(context))) {
+            Ok(polled) => polled,
+            Err(panic) => {
+                panicked(self.server, &self.metrics, &*panic);
+                // It is too late for another status: the connection breaks off.
+                self.body = Body::empty();
+                Poll::Ready(Some(Err(axum::Error::new("a defect"))))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -168,10 +189,12 @@ impl http_body::Body for Held {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::net::{IpAddr, Ipv4Addr};
 
     use axum::routing::get;
     use futures_util::future::join_all;
+    use futures_util::stream::poll_fn;
     use http::{HeaderMap, StatusCode};
     use http_body_util::BodyExt;
     use tokio::time::{advance, sleep};
@@ -186,6 +209,14 @@ mod tests {
             .route("/slow", get(async || sleep(Duration::from_secs(1)).await))
             .route("/dead", get(async || sleep(Duration::from_secs(1_000)).await))
             .route("/panic", get(async || -> () { panic!("on purpose") }))
+            .route(
+                "/late",
+                get(async || {
+                    Body::from_stream(poll_fn(|_| -> Poll<Option<Result<Bytes, Infallible>>> {
+                        panic!("on purpose")
+                    }))
+                }),
+            )
             .route(
                 "/stream",
                 get(
@@ -301,6 +332,13 @@ mod tests {
         let line = r#"error_counts{category="rest_server",description="panic"} 1"#;
         assert!(String::from_utf8_lossy(&text).contains(line));
         assert_eq!(ask(&router, "/").await.status, StatusCode::OK, "its place is free again");
+
+        let late = Request::get("/late").body(Body::empty()).expect("valid");
+        let late = router.clone().oneshot(late).await.expect("infallible");
+        assert!(late.into_body().collect().await.is_err(), "the client sees that something is missing");
+        assert!(
+            String::from_utf8_lossy(&metrics.text().expect("readable")).contains(&line.replace("} 1", "} 2"))
+        );
     }
 
     #[tokio::test(start_paused = true)]

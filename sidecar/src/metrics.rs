@@ -4,13 +4,17 @@
 //! documentation, with its names, labels, buckets and help texts. What is ours is prefixed `sidecar_`. A registry
 //! belongs to a run, not to the process.
 
+mod activity;
+
 use prometheus::core::{AtomicU64, GenericCounter, GenericCounterVec, GenericGauge};
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
 use crate::event::{Endpoint, Filter, Kind, NodeState};
+use activity::Activity;
+pub use activity::{ByKind, MINUTES};
 
 type Counter = GenericCounter<AtomicU64>;
 type CounterVec = GenericCounterVec<AtomicU64>;
@@ -25,6 +29,7 @@ pub struct Metrics {
     node_statuses: IntGaugeVec,
     received_bytes: [Histogram; 3],
     entries: [Counter; Kind::ALL.len()],
+    activity: Activity,
     /// Entries that one transaction appended.
     pub commit_entries: Histogram,
     /// Seconds that one transaction took, tries that failed included.
@@ -35,6 +40,11 @@ pub struct Metrics {
     pub head: UnsignedGauge,
     /// Seconds between the timestamp of the newest block and its receipt.
     pub block_lag: Gauge,
+    /// The timestamp of the newest block, in seconds since the Unix epoch.
+    pub newest_block: Gauge,
+    /// Bytes that the log takes on disk.
+    pub store_bytes: UnsignedGauge,
+    last_event: GaugeVec,
     /// Transactions that failed and were tried again.
     pub store_retries: Counter,
     /// 1 while the last transaction failed.
@@ -86,6 +96,7 @@ impl Metrics {
                 IntGaugeVec::new(Opts::new("node_statuses", NODE_STATUSES_HELP), &["node"])?,
             )?,
             received_bytes: Filter::ALL.map(|filter| received_bytes.with_label_values(&[filter.path()])),
+            activity: Activity::new(),
             entries: Kind::ALL.map(|kind| entries.with_label_values(&[kind.name()])),
             commit_entries: histogram(
                 &registry,
@@ -113,6 +124,27 @@ impl Metrics {
                 Gauge::new(
                     "sidecar_block_lag_seconds",
                     "Time from the newest block's own timestamp to its receipt",
+                )?,
+            )?,
+            newest_block: register(
+                &registry,
+                Gauge::new(
+                    "sidecar_newest_block_timestamp_seconds",
+                    "The newest block's own timestamp, since the Unix epoch",
+                )?,
+            )?,
+            store_bytes: register(
+                &registry,
+                UnsignedGauge::new("sidecar_store_size_bytes", "Bytes that the log takes on disk")?,
+            )?,
+            last_event: register(
+                &registry,
+                GaugeVec::new(
+                    Opts::new(
+                        "sidecar_node_last_event_timestamp_seconds",
+                        "When the last event of a node was received, since the Unix epoch",
+                    ),
+                    &["node"],
                 )?,
             )?,
             store_retries: counter(
@@ -186,9 +218,10 @@ impl Metrics {
         self.received_bytes[filter as usize].observe(bytes as f64);
     }
 
-    /// This many events were received of a node.
-    pub fn events_received(&self, count: usize) {
+    /// This many events were received of a node, in milliseconds since the Unix epoch.
+    pub fn events_received(&self, count: usize, node: &str, received_at: u64) {
         add(&self.internal.received, count);
+        self.last_event.with_label_values(&[node]).set(seconds(received_at));
     }
 
     /// Saving of this many events began.
@@ -203,17 +236,44 @@ impl Metrics {
 
     /// These kinds of events were handed to the subscribers.
     pub fn events_sent(&self, kinds: impl Iterator<Item = Kind>) {
-        let mut count = 0;
+        let mut events = ByKind::default();
         for kind in kinds {
-            self.entries[usize::from(kind.code())].inc();
-            count += 1;
+            events[usize::from(kind.code())] += 1;
         }
-        add(&self.internal.sent, count);
+        for (entries, count) in self.entries.iter().zip(events) {
+            entries.inc_by(count);
+        }
+        self.activity.record(&events);
+        let count: u64 = events.iter().sum();
+        add(&self.internal.sent, usize::try_from(count).unwrap_or(usize::MAX));
+    }
+
+    /// Entries of this kind since the start.
+    pub fn entries(&self, kind: Kind) -> u64 {
+        self.entries[usize::from(kind.code())].get()
+    }
+
+    /// Events of each of the last [`MINUTES`] minutes, oldest first; the last one is not over yet.
+    pub fn last_minutes(&self) -> Vec<ByKind> {
+        self.activity.last_minutes()
+    }
+
+    /// When the last event of a node was received, in seconds since the Unix epoch, if one was.
+    pub fn last_event(&self, node: &str) -> Option<f64> {
+        Some(self.last_event.with_label_values(&[node]).get()).filter(|time| *time > 0.)
+    }
+
+    /// The timestamp of the newest block and the time of its receipt, in milliseconds since the Unix epoch.
+    pub fn newest_block(&self, timestamp: u64, received_at: u64) {
+        self.newest_block.set(seconds(timestamp));
+        self.block_lag.set(seconds(received_at.saturating_sub(timestamp)));
     }
 
     /// A node's state changed.
     pub fn node_state(&self, node: &str, state: NodeState) {
         self.node_statuses.with_label_values(&[node]).set(state.code());
+        // There from the start, so that an alert can tell "never" from "no such node".
+        self.last_event.with_label_values(&[node]);
     }
 
     /// Ids of a node were given up.
@@ -251,6 +311,11 @@ impl Metrics {
 const NODE_STATUSES_HELP: &str = "Current status of node to which sidecar is connected. Numbers mean: 0 - preparing; \
      1 - connecting; 2 - connected; 3 - reconnecting; -1 - defunct -> used up all connection attempts ; \
      -2 - defunct -> node is in an incompatible version";
+
+#[expect(clippy::cast_precision_loss, reason = "times stay far below 2^53 milliseconds")]
+fn seconds(milliseconds: u64) -> f64 {
+    milliseconds as f64 / 1000.
+}
 
 fn add(pair: &[Counter; 2], count: usize) {
     for counter in pair {

@@ -27,6 +27,9 @@ pub(crate) enum Refusal {
     /// There is nothing under `/` itself.
     #[error("Invalid request path provided: /swagger-ui/ and /api-doc.json tell which paths there are")]
     Root,
+    /// There is nothing under this path of the admin server.
+    #[error("Nothing is served here: ask for /, /metrics, /health/live or /health/ready")]
+    NoPage,
     /// A part of the path or of the query is not of the form that it must have.
     #[error("Invalid parameter in query: {0}")]
     Parameter(String),
@@ -65,7 +68,7 @@ impl Refusal {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::UnknownPath | Self::Root | Self::Parameter(_) => StatusCode::BAD_REQUEST,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoPage => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Rate(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Concurrency(_) | Self::Slow(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -82,6 +85,7 @@ impl Refusal {
             | Self::Root
             | Self::Parameter(_)
             | Self::NotFound
+            | Self::NoPage
             | Self::Method
             | Self::Internal => None,
         }

@@ -15,7 +15,6 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, Health};
 use crate::config::Config;
 use crate::environment::{Environment, Listener};
 use crate::event::{Delivery, NodeState};
@@ -25,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::node::{Budget, Node, Shared};
 use crate::serve::Server;
 use crate::store::{State, Store, StoreError};
-use crate::{rest, stream};
+use crate::{admin, rest, stream};
 
 /// Longest time from the begin of a shutdown to its end.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -171,8 +170,8 @@ impl<L: Listener> Servers<L> {
             servers.push((rest::server(config, parts), (config.limits.address, config.limits.port)));
         }
         if let Some(config) = &config.admin_server {
-            let health = Health::new(parts.states.clone(), parts.metrics.clone());
-            servers.push((admin::server(config, health), (config.limits.address, config.limits.port)));
+            let admin = admin::server(config, environment.clone(), parts);
+            servers.push((admin, (config.limits.address, config.limits.port)));
         }
         let (mut bound, mut ports) = (Vec::new(), Vec::new());
         for (server, (address, port)) in servers {

@@ -27,13 +27,13 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A connection that takes no bytes for this long, while there is something to send, is dropped: it holds a
 /// place that another could have.
-pub const STALL: Duration = Duration::from_secs(60);
+pub(crate) const STALL: Duration = Duration::from_secs(60);
 
 /// Longest header of a request, in bytes, URI included.
 const HEADER_BYTES: usize = 16 * 1024;
 
 /// One server.
-pub struct Server {
+pub(crate) struct Server {
     /// What logs and metrics call it.
     pub name: &'static str,
     /// What it serves.
@@ -48,7 +48,7 @@ impl Server {
     /// Serves until `shutdown` fires, and then until every response that is under way has ended.
     ///
     /// Cancel safe: dropping it drops all connections.
-    pub async fn run<L>(self, mut listener: L, shutdown: CancellationToken)
+    pub(crate) async fn run<L>(self, mut listener: L, shutdown: CancellationToken)
     where
         L: Listener,
         L::Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -4,7 +4,10 @@ use std::process::Output;
 
 use tokio::process::Command;
 
-use crate::toy::{Server, Toy, Wrong};
+use crate::{
+    mutation::{Mutation, Server},
+    toy::{Toy, Wrong},
+};
 
 async fn conformance(arguments: &[&str]) -> Output {
     let command = Command::new(env!("CARGO_BIN_EXE_conformance")).args(arguments).output().await;
@@ -33,8 +36,8 @@ async fn the_status_is_0_if_nothing_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_is_1_if_a_check_failed_and_the_json_report_says_which() {
-    let wrong = Wrong::Header(Server::Events, "/events/main", "content-type", Some("text/plain"));
-    let toy = Toy::start(wrong, 0).await;
+    let wrong = Mutation::Header(Server::Events, "/events/main", "content-type", Some("text/plain"));
+    let toy = Toy::start(wrong.into(), 0).await;
     let output =
         conformance(&["--events", &toy.events(), "--only", "stream.endpoint", "--format", "json"]).await;
     assert_eq!(output.status.code(), Some(1));

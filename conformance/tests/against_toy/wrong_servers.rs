@@ -5,10 +5,17 @@ use std::collections::BTreeSet;
 use conformance::{check::Outcome, suite};
 use futures_util::StreamExt as _;
 
-use crate::toy::{Fault, Server::*, Toy, Wrong};
+use crate::{
+    mutation::{Mutation, Server::*},
+    toy::{Fault, Toy, Wrong},
+};
 
 /// One wrong server: the checks that must fail on it, how many scripted nodes it needs, what is wrong.
 struct Case(&'static str, usize, Wrong);
+
+fn case(id: &'static str, nodes: usize, wrong: impl Into<Wrong>) -> Case {
+    Case(id, nodes, wrong.into())
+}
 
 const VERSION: &str = "data:{\"ApiVersion\":\"1.5.8\"}\n\n";
 const SIDECAR_VERSION: &str = "data:{\"SidecarVersion\":\"1.1.0\"}\n\n";
@@ -24,46 +31,46 @@ fn cases() -> Vec<Case> {
 }
 
 fn stream_cases() -> Vec<Case> {
-    use Wrong::{Answer, Header, Text};
-    let fault = |id, fault| Case(id, 0, Wrong::Fault(fault));
+    use Mutation::{Answer, Header, Text};
+    let fault = |id, fault| case(id, 0, Wrong::Fault(fault));
     vec![
-        Case("stream.endpoint.deploys", 0, Answer(Events, "/events/deploys", 404, "")),
-        Case("stream.endpoint.sigs", 0, Answer(Events, "/events/sigs", 404, "")),
-        Case("stream.endpoint.main", 0, Answer(Events, "/events/main", 404, "")),
-        Case("stream.endpoint.sidecar", 0, Answer(Events, "/events/sidecar", 404, "")),
+        case("stream.endpoint.deploys", 0, Answer(Events, "/events/deploys", 404, "")),
+        case("stream.endpoint.sigs", 0, Answer(Events, "/events/sigs", 404, "")),
+        case("stream.endpoint.main", 0, Answer(Events, "/events/main", 404, "")),
+        case("stream.endpoint.sidecar", 0, Answer(Events, "/events/sidecar", 404, "")),
         fault("stream.endpoint.root", Fault::RootLacksDeploys),
-        Case("stream.endpoint.trailing-slash", 0, Answer(Events, "/events/sigs/", 404, "")),
-        Case(
+        case("stream.endpoint.trailing-slash", 0, Answer(Events, "/events/sigs/", 404, "")),
+        case(
             "stream.channel.main",
             0,
             Text(Events, "/events/main", "{\"DeployExpired\"", "{\"DeployAccepted\""),
         ),
-        Case(
+        case(
             "stream.channel.deploys",
             0,
             Text(Events, "/events/deploys", "{\"DeployAccepted\"", "{\"Step\""),
         ),
-        Case("stream.channel.sigs", 0, Text(Events, "/events/sigs", "{\"FinalitySignature\"", "{\"Step\"")),
-        Case("stream.channel.sidecar", 0, Text(Events, "/events/sidecar", "SidecarVersion", "ApiVersion")),
-        Case(
+        case("stream.channel.sigs", 0, Text(Events, "/events/sigs", "{\"FinalitySignature\"", "{\"Step\"")),
+        case("stream.channel.sidecar", 0, Text(Events, "/events/sidecar", "SidecarVersion", "ApiVersion")),
+        case(
             "stream.shape.deploy-accepted",
             0,
             Text(Events, "/events/deploys", "\"gas_price\":", "\"price\":"),
         ),
-        Case("stream.shape.block-added", 0, Text(Events, "/events/main", "\"proposer\":", "\"validator\":")),
-        Case("stream.api-version.first", 0, Text(Events, "/events/sigs", VERSION, "")),
-        Case(
+        case("stream.shape.block-added", 0, Text(Events, "/events/main", "\"proposer\":", "\"validator\":")),
+        case("stream.api-version.first", 0, Text(Events, "/events/sigs", VERSION, "")),
+        case(
             "stream.api-version.form",
             0,
             Text(Events, "/events*", "\"ApiVersion\":\"", "\"ApiVersion\": \""),
         ),
-        Case("stream.api-version.form", 0, Text(Events, "/events/main", "\"1.5.8\"", "\"1.5.8-abc\"")),
-        Case(
+        case("stream.api-version.form", 0, Text(Events, "/events/main", "\"1.5.8\"", "\"1.5.8-abc\"")),
+        case(
             "stream.api-version.no-id",
             0,
             Text(Events, "/events/main", VERSION, "data:{\"ApiVersion\":\"1.5.8\"}\nid:0\n\n"),
         ),
-        Case(
+        case(
             "stream.api-version.not-repeated",
             0,
             Text(
@@ -73,14 +80,14 @@ fn stream_cases() -> Vec<Case> {
                 "data:{\"ApiVersion\":\"1.5.8\"}\n\ndata:{\"ApiVersion\":\"1.5.8\"}\n\n",
             ),
         ),
-        Case("stream.sidecar-version.first", 0, Text(Events, "/events/sidecar", SIDECAR_VERSION, "")),
-        Case("stream.sidecar-version.form", 0, Text(Events, "/events/sidecar", "1.1.0", "v1.1.0")),
-        Case(
+        case("stream.sidecar-version.first", 0, Text(Events, "/events/sidecar", SIDECAR_VERSION, "")),
+        case("stream.sidecar-version.form", 0, Text(Events, "/events/sidecar", "1.1.0", "v1.1.0")),
+        case(
             "stream.sidecar-version.no-id",
             0,
             Text(Events, "/events/sidecar", SIDECAR_VERSION, "data:{\"SidecarVersion\":\"1.1.0\"}\nid:0\n\n"),
         ),
-        Case(
+        case(
             "stream.sidecar-version.apart",
             0,
             Text(
@@ -90,124 +97,124 @@ fn stream_cases() -> Vec<Case> {
                 "data:{\"ApiVersion\":\"1.5.8\"}\n\ndata:{\"SidecarVersion\":\"1.1.0\"}\n\n",
             ),
         ),
-        Case(
+        case(
             "stream.header.content-type",
             0,
             Header(Events, "/events/main", "content-type", Some("text/plain")),
         ),
-        Case("stream.header.cache-control", 0, Header(Events, "/events/sidecar", "cache-control", None)),
-        Case("stream.header.accel-buffering", 0, Header(Events, "/events/sigs", "x-accel-buffering", None)),
-        Case(
+        case("stream.header.cache-control", 0, Header(Events, "/events/sidecar", "cache-control", None)),
+        case("stream.header.accel-buffering", 0, Header(Events, "/events/sigs", "x-accel-buffering", None)),
+        case(
             "stream.header.no-encoding",
             0,
             Header(Events, "/events/main", "content-encoding", Some("gzip")),
         ),
-        Case("stream.layout.message", 0, Text(Events, "/events/main", "\n\n", "\n")),
-        Case("stream.layout.message", 0, Text(Events, "/events/main", "\n", "\r\n")),
-        Case("stream.layout.message", 0, Text(Events, "/events/deploys", "data:", "data: ")),
-        Case("stream.layout.message", 0, Text(Events, "/events/sigs", "\nid:", "\nid: ")),
-        Case("stream.layout.message", 0, Text(Events, "/events/sigs", "data:", "event:message\ndata:")),
-        Case("stream.layout.message", 0, Text(Events, "/events", "\nid:", "\nid:0")),
-        Case("stream.layout.json", 0, Text(Events, "/events/main", "{\"Fault\":", "{\"Extra\":1,\"Fault\":")),
-        Case("stream.layout.json", 0, Text(Events, "/events/sigs", "}}\n", "}\n")),
-        Case(
+        case("stream.layout.message", 0, Text(Events, "/events/main", "\n\n", "\n")),
+        case("stream.layout.message", 0, Text(Events, "/events/main", "\n", "\r\n")),
+        case("stream.layout.message", 0, Text(Events, "/events/deploys", "data:", "data: ")),
+        case("stream.layout.message", 0, Text(Events, "/events/sigs", "\nid:", "\nid: ")),
+        case("stream.layout.message", 0, Text(Events, "/events/sigs", "data:", "event:message\ndata:")),
+        case("stream.layout.message", 0, Text(Events, "/events", "\nid:", "\nid:0")),
+        case("stream.layout.json", 0, Text(Events, "/events/main", "{\"Fault\":", "{\"Extra\":1,\"Fault\":")),
+        case("stream.layout.json", 0, Text(Events, "/events/sigs", "}}\n", "}\n")),
+        case(
             "stream.layout.browser",
             0,
             Text(Events, "/events/main", "data:{\"Fault\"", "event:fault\ndata:{\"Fault\""),
         ),
-        Case(
+        case(
             "stream.layout.browser",
             0,
             Text(Events, "/events/main", "data:{\"ApiV", "retry:1000\ndata:{\"ApiV"),
         ),
-        Case("stream.ids.present", 0, Text(Events, "/events*", "\nid:5\n", "\n")),
-        Case("stream.ids.rising", 0, Text(Events, "/events*", "\nid:9\n", "\nid:1\n")),
-        Case("stream.ids.one-event", 0, Text(Events, "/events", "\nid:9\n", "\nid:8\n")),
-        Case("stream.ids.range", 0, Text(Events, "/events*", "\nid:1\n", "\nid:0\n")),
+        case("stream.ids.present", 0, Text(Events, "/events*", "\nid:5\n", "\n")),
+        case("stream.ids.rising", 0, Text(Events, "/events*", "\nid:9\n", "\nid:1\n")),
+        case("stream.ids.one-event", 0, Text(Events, "/events", "\nid:9\n", "\nid:8\n")),
+        case("stream.ids.range", 0, Text(Events, "/events*", "\nid:1\n", "\nid:0\n")),
         fault("stream.ids.dense", Fault::SkipsAnId),
         fault("stream.start-from.inclusive", Fault::StartFromExclusive),
-        Case("stream.start-from.same-bytes", 0, Text(Events, "/events/main/", "\"era_id\":", "\"era_id\": ")),
-        Case("stream.start-from.zero", 1, Wrong::Fault(Fault::ZeroIsLive)),
+        case("stream.start-from.same-bytes", 0, Text(Events, "/events/main/", "\"era_id\":", "\"era_id\": ")),
+        case("stream.start-from.zero", 1, Wrong::Fault(Fault::ZeroIsLive)),
         fault("stream.start-from.future", Fault::FutureReplaysAll),
         fault("stream.start-from.version-first", Fault::NoVersionBeforeReplay),
         fault("stream.no-start-from.live", Fault::AlwaysReplays),
         fault("stream.last-event-id.exclusive", Fault::LastEventIdInclusive),
         fault("stream.last-event-id.not-a-number", Fault::BadLastEventIdReplays),
         fault("stream.start-from.wins", Fault::LastEventIdWins),
-        Case("stream.error.path", 0, Answer(Events, "/events/MAIN", 200, "")),
-        Case("stream.error.path", 0, Text(Events, "/other", "/events/sigs", "")),
+        case("stream.error.path", 0, Answer(Events, "/events/MAIN", 200, "")),
+        case("stream.error.path", 0, Text(Events, "/other", "/events/sigs", "")),
         fault("stream.error.query", Fault::BadQueryIgnored),
-        Case("stream.error.query", 0, Text(Events, "/events/main", "start_from=", "")),
-        Case("stream.error.path-before-query", 0, Answer(Events, "/events/other", 422, "")),
-        Case("stream.error.method", 0, Answer(Events, "POST /events/main", 500, "")),
-        Case(
+        case("stream.error.query", 0, Text(Events, "/events/main", "start_from=", "")),
+        case("stream.error.path-before-query", 0, Answer(Events, "/events/other", 422, "")),
+        case("stream.error.method", 0, Answer(Events, "POST /events/main", 500, "")),
+        case(
             "stream.error.plain-text",
             0,
             Header(Events, "/events/other", "content-type", Some("application/json")),
         ),
-        Case("stream.head", 0, Answer(Events, "HEAD /events/sidecar", 404, "")),
+        case("stream.head", 0, Answer(Events, "HEAD /events/sidecar", 404, "")),
         fault("stream.bare-question-mark", Fault::EmptyQueryRefused),
         fault("stream.keep-alive.sent", Fault::NoKeepAlive),
         fault("stream.keep-alive.interval", Fault::KeepAliveEarly),
-        Case("stream.keep-alive.interval", 0, Text(Events, "/events/main", ":\n\n", ":keep-alive\n\n")),
+        case("stream.keep-alive.interval", 0, Text(Events, "/events/main", ":\n\n", ":keep-alive\n\n")),
         fault("stream.keep-alive.stays-open", Fault::IdleIsClosed),
-        Case("cors.stream.origin", 0, Header(Events, "/events/sidecar", "access-control-allow-origin", None)),
-        Case(
+        case("cors.stream.origin", 0, Header(Events, "/events/sidecar", "access-control-allow-origin", None)),
+        case(
             "cors.stream.preflight",
             0,
             Header(Events, "OPTIONS /events*", "access-control-allow-headers", None),
         ),
-        Case("cors.stream.preflight", 0, Answer(Events, "OPTIONS /events*", 404, "")),
+        case("cors.stream.preflight", 0, Answer(Events, "OPTIONS /events*", 404, "")),
     ]
 }
 
 fn rest_cases() -> Vec<Case> {
-    use Wrong::{Answer, Header, Text};
-    let fault = |id, fault| Case(id, 0, Wrong::Fault(fault));
+    use Mutation::{Answer, Header, Text};
+    let fault = |id, fault| case(id, 0, Wrong::Fault(fault));
     vec![
-        Case(
+        case(
             "cors.rest.origin",
             0,
             Header(Rest, "/block", "access-control-allow-origin", Some("http://localhost")),
         ),
-        Case("cors.rest.preflight", 0, Answer(Rest, "OPTIONS /block", 403, "")),
-        Case("cors.rest.errors", 0, Header(Rest, "/block/xyz", "access-control-allow-origin", None)),
+        case("cors.rest.preflight", 0, Answer(Rest, "OPTIONS /block", 403, "")),
+        case("cors.rest.errors", 0, Header(Rest, "/block/xyz", "access-control-allow-origin", None)),
         fault("rest.block.latest", Fault::LatestArrival),
-        Case("rest.block.hash", 0, Text(Rest, "/block/*", "\"random_bit\":", "\"random\":")),
-        Case("rest.block.height", 0, Answer(Rest, "/block/30", 404, "")),
-        Case("rest.deploy.accepted", 0, Text(Rest, "/deploy/accepted/*", "\"approvals\":", "\"approval\":")),
-        Case("rest.deploy.processed", 0, Answer(Rest, "/deploy/processed/*", 400, NO_PATH)),
-        Case("rest.deploy.expired", 0, Answer(Rest, "/deploy/expired/*", 200, "{}")),
-        Case("rest.deploy.whole", 0, Text(Rest, "/deploy/*", "\"deploy_expired\":", "\"expired\":")),
-        Case(
+        case("rest.block.hash", 0, Text(Rest, "/block/*", "\"random_bit\":", "\"random\":")),
+        case("rest.block.height", 0, Answer(Rest, "/block/30", 404, "")),
+        case("rest.deploy.accepted", 0, Text(Rest, "/deploy/accepted/*", "\"approvals\":", "\"approval\":")),
+        case("rest.deploy.processed", 0, Answer(Rest, "/deploy/processed/*", 400, NO_PATH)),
+        case("rest.deploy.expired", 0, Answer(Rest, "/deploy/expired/*", 200, "{}")),
+        case("rest.deploy.whole", 0, Text(Rest, "/deploy/*", "\"deploy_expired\":", "\"expired\":")),
+        case(
             "rest.deploy.whole",
             0,
             Text(Rest, "/deploy/*", "\"deploy_expired\":true", "\"deploy_expired\":false"),
         ),
-        Case("rest.faults.public-key", 0, Text(Rest, "/faults/01*", "[", "[{},")),
-        Case("rest.faults.era", 0, Answer(Rest, "/faults/4", 404, "")),
+        case("rest.faults.public-key", 0, Text(Rest, "/faults/01*", "[", "[{},")),
+        case("rest.faults.era", 0, Answer(Rest, "/faults/4", 404, "")),
         fault("rest.signatures", Fault::OneSignature),
-        Case("rest.step", 0, Text(Rest, "/step/4", "\"era_id\":4", "\"era_id\":5")),
-        Case("rest.same-bytes", 0, Text(Rest, "/step/4", "{\"era_id\":4", "{ \"era_id\":4")),
+        case("rest.step", 0, Text(Rest, "/step/4", "\"era_id\":4", "\"era_id\":5")),
+        case("rest.same-bytes", 0, Text(Rest, "/step/4", "{\"era_id\":4", "{ \"era_id\":4")),
         fault("rest.hex-case", Fault::CaseSensitive),
-        Case("rest.trailing-slash", 0, Answer(Rest, "/block/", 400, NO_PATH)),
-        Case("rest.content-type", 0, Header(Rest, "/faults/*", "content-type", Some("text/plain"))),
-        Case("rest.head", 0, Answer(Rest, "HEAD /block/*", 405, "")),
-        Case("rest.error.path", 0, Text(Rest, "/other", "Invalid request path provided", "Not found")),
-        Case("rest.error.malformed", 0, Answer(Rest, "/signatures/xyz", 400, NO_PATH)),
-        Case("rest.error.not-found", 0, Answer(Rest, "/step/*", 404, "{\"code\":404,\"message\":\"none\"}")),
-        Case("rest.error.method", 0, Header(Rest, "POST /block", "allow", None)),
-        Case("rest.error.shape", 0, Text(Rest, "/block/xyz", "\"code\":", "\"status\":")),
-        Case("rest.error.never-5xx", 0, Answer(Rest, "//block", 500, "")),
-        Case("rest.no-shutdown", 0, Answer(Rest, "/shutdown", 200, "[\"Shutdown\"]")),
+        case("rest.trailing-slash", 0, Answer(Rest, "/block/", 400, NO_PATH)),
+        case("rest.content-type", 0, Header(Rest, "/faults/*", "content-type", Some("text/plain"))),
+        case("rest.head", 0, Answer(Rest, "HEAD /block/*", 405, "")),
+        case("rest.error.path", 0, Text(Rest, "/other", "Invalid request path provided", "Not found")),
+        case("rest.error.malformed", 0, Answer(Rest, "/signatures/xyz", 400, NO_PATH)),
+        case("rest.error.not-found", 0, Answer(Rest, "/step/*", 404, "{\"code\":404,\"message\":\"none\"}")),
+        case("rest.error.method", 0, Header(Rest, "POST /block", "allow", None)),
+        case("rest.error.shape", 0, Text(Rest, "/block/xyz", "\"code\":", "\"status\":")),
+        case("rest.error.never-5xx", 0, Answer(Rest, "//block", 500, "")),
+        case("rest.no-shutdown", 0, Answer(Rest, "/shutdown", 200, "[\"Shutdown\"]")),
     ]
 }
 
 fn document_cases() -> Vec<Case> {
-    use Wrong::{Answer, Header, Text};
-    let document = |id, from, to| Case(id, 0, Text(Rest, "/api-doc.json", from, to));
+    use Mutation::{Answer, Header, Text};
+    let document = |id, from, to| case(id, 0, Text(Rest, "/api-doc.json", from, to));
     vec![
-        Case("openapi.document", 0, Answer(Rest, "/api-doc.json", 200, "{\"swagger\":\"2.0\"}")),
+        case("openapi.document", 0, Answer(Rest, "/api-doc.json", 200, "{\"swagger\":\"2.0\"}")),
         document("openapi.structure", "\"required\":true", "\"required\":false"),
         document("openapi.structure", "\"description\":\"nothing found\"", "\"text\":\"nothing found\""),
         document("openapi.references", "\"#/components/schemas/Step\"", "\"#/components/schemas/Steps\""),
@@ -216,31 +223,31 @@ fn document_cases() -> Vec<Case> {
         document("openapi.examples", "\"examples\":[4]", "\"examples\":[\"four\"]"),
         document("openapi.statuses", "\"400\":", "\"402\":"),
         document("openapi.answers", "\"execution_effect\"", "\"effect\""),
-        Case("swagger.page", 0, Answer(Rest, "/swagger-ui/", 404, "")),
-        Case("swagger.no-slash", 0, Answer(Rest, "/swagger-ui", 400, NO_PATH)),
-        Case(
+        case("swagger.page", 0, Answer(Rest, "/swagger-ui/", 404, "")),
+        case("swagger.no-slash", 0, Answer(Rest, "/swagger-ui", 400, NO_PATH)),
+        case(
             "swagger.offline",
             0,
             Text(Rest, "/swagger-ui/", "./bundle.js", "https://cdn.example/bundle.js"),
         ),
-        Case("swagger.offline", 0, Answer(Rest, "/swagger-ui/bundle.js", 404, "")),
-        Case("swagger.document", 0, Text(Rest, "/swagger-ui/*", "/api-doc.json", "/petstore.json")),
-        Case("swagger.page", 0, Header(Rest, "/swagger-ui/", "content-type", Some("text/plain"))),
+        case("swagger.offline", 0, Answer(Rest, "/swagger-ui/bundle.js", 404, "")),
+        case("swagger.document", 0, Text(Rest, "/swagger-ui/*", "/api-doc.json", "/petstore.json")),
+        case("swagger.page", 0, Header(Rest, "/swagger-ui/", "content-type", Some("text/plain"))),
     ]
 }
 
 fn metrics_cases() -> Vec<Case> {
-    use Wrong::{Answer, Header, Text};
-    let metrics = |id, from, to| Case(id, 0, Text(Admin, "/metrics*", from, to));
+    use Mutation::{Answer, Header, Text};
+    let metrics = |id, from, to| case(id, 0, Text(Admin, "/metrics*", from, to));
     vec![
-        Case("metrics.served", 0, Answer(Admin, "/metrics/", 404, "")),
-        Case("metrics.no-slash", 0, Answer(Admin, "/metrics", 404, "")),
-        Case("metrics.content-type", 0, Header(Admin, "/metrics/", "content-type", Some("text/html"))),
+        case("metrics.served", 0, Answer(Admin, "/metrics/", 404, "")),
+        case("metrics.no-slash", 0, Answer(Admin, "/metrics", 404, "")),
+        case("metrics.content-type", 0, Header(Admin, "/metrics/", "content-type", Some("text/html"))),
         metrics("metrics.strict", "# TYPE node_statuses gauge\n", ""),
         metrics("metrics.strict", "le=\"+Inf\"", "le=\"60000000\""),
-        Case("admin.refusals", 0, Answer(Admin, "//", 500, "")),
-        Case("admin.health.live", 0, Answer(Admin, "/health/live", 404, "")),
-        Case("admin.health.ready", 0, Answer(Admin, "/health/ready", 200, "ready")),
+        case("admin.refusals", 0, Answer(Admin, "//", 500, "")),
+        case("admin.health.live", 0, Answer(Admin, "/health/live", 404, "")),
+        case("admin.health.ready", 0, Answer(Admin, "/health/ready", 200, "ready")),
         metrics("metrics.internal-events.family", "Count of internal events", "Internal events"),
         metrics("metrics.internal-events.series", "db_save_end", "db_saved"),
         metrics("metrics.internal-events.sum", "\"event_received_end\"} 1", "\"event_received_end\"} 2"),
@@ -255,19 +262,19 @@ fn metrics_cases() -> Vec<Case> {
         metrics("metrics.received-bytes.filters", "filter=\"events/main\"", "filter=\"main\""),
         metrics("metrics.received-bytes.buckets", "le=\"2000\"", "le=\"2500\""),
         metrics("metrics.received-bytes.sum", "\"event_received_start\"} 1", "\"event_received_start\"} 91"),
-        Case("metrics.received-bytes.counts", 1, Wrong::Fault(Fault::CountsTwice)),
+        case("metrics.received-bytes.counts", 1, Wrong::Fault(Fault::CountsTwice)),
     ]
 }
 
 fn lifecycle_cases() -> Vec<Case> {
-    use Wrong::{Answer, Header, Text};
-    let one = |id, fault| Case(id, 1, Wrong::Fault(fault));
-    let two = |id, fault| Case(id, 2, Wrong::Fault(fault));
+    use Mutation::{Answer, Header, Text};
+    let one = |id, fault| case(id, 1, Wrong::Fault(fault));
+    let two = |id, fault| case(id, 2, Wrong::Fault(fault));
     vec![
         one("limits.subscribers", Fault::LimitAnswers500),
         one("limits.subscribers.room-again", Fault::SeatsNeverFreed),
-        Case("limits.rest.refusal", 1, Header(Rest, "/step/*", "retry-after", None)),
-        Case("limits.rest.refusal", 1, Header(Rest, "/step/*", "retry-after", Some("soon"))),
+        case("limits.rest.refusal", 1, Header(Rest, "/step/*", "retry-after", None)),
+        case("limits.rest.refusal", 1, Header(Rest, "/step/*", "retry-after", Some("soon"))),
         one("limits.rest.answered", Fault::DropsRequests),
         one("lifecycle.events.passed-on", Fault::DropsExpired),
         one("lifecycle.events.root", Fault::RootLacksDeploys),
@@ -279,7 +286,7 @@ fn lifecycle_cases() -> Vec<Case> {
         one("lifecycle.shutdown.main", Fault::ShutdownNotOn("main")),
         one("lifecycle.shutdown.sigs", Fault::ShutdownNotOn("sigs")),
         one("lifecycle.shutdown.root", Fault::RootShowsAllShutdowns),
-        Case(
+        case(
             "lifecycle.shutdown.form",
             1,
             Text(Events, "/events*", "data:\"Shutdown\"", "data:{\"Shutdown\":null}"),
@@ -288,7 +295,7 @@ fn lifecycle_cases() -> Vec<Case> {
         one("lifecycle.shutdown.streams-stay", Fault::EndsWithNode),
         one("lifecycle.reconnect", Fault::NeverReconnects),
         one("metrics.node-statuses.life", Fault::StatusStuck),
-        Case("admin.health.not-ready", 1, Answer(Admin, "/health/ready", 200, "{\"ready\":true}")),
+        case("admin.health.not-ready", 1, Answer(Admin, "/health/ready", 200, "{\"ready\":true}")),
         one("lifecycle.version.not-repeated", Fault::RepeatsVersion),
         one("lifecycle.version.change", Fault::KeepsOldVersion),
         one("lifecycle.version.before-events", Fault::VersionLate),

@@ -25,6 +25,8 @@ use crate::{
 
 /// How long a client may take to send its request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections at a time: more than any test opens. Whoever comes then waits.
+const MAX_CONNECTIONS: usize = 256;
 
 /// What can be controlled: nodes by their names, and the script that is played on them, if there is one.
 #[derive(Clone)]
@@ -89,7 +91,7 @@ pub async fn serve<N: Network>(mut listener: N::Listener, controlled: Controlled
         tokio::select! {
             biased;
             Some(()) = connections.next() => {}
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((io, peer)) => {
                     let connection = http1::Builder::new()
                         .timer(TokioTimer::new())

@@ -126,7 +126,7 @@ impl Node {
         self.inner.state().next_id
     }
 
-    /// Everything sent so far, in order: the last 100,000 events unless [`Builder::history`] said otherwise.
+    /// Everything sent so far, in order: the last 100,000 events unless [`Builder::history`](crate::Builder::history) said otherwise.
     pub fn emitted(&self) -> Vec<Emitted> {
         self.inner.state().emitted.iter().cloned().collect()
     }
@@ -137,7 +137,7 @@ impl Node {
     }
 
     /// Waits until the slowest subscriber is less than one ring behind, if the node holds back for laggards
-    /// ([`Laggards::HoldBack`]); returns at once otherwise. Cancel safe.
+    /// ([`Laggards::HoldBack`](crate::Laggards::HoldBack)); returns at once otherwise. Cancel safe.
     pub async fn room(&self) {
         let process = self.inner.state().process.clone();
         process.room().await;

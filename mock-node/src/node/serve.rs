@@ -23,6 +23,8 @@ use crate::network::{Listener, Network};
 
 /// How long a client may take to send its request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections of one port at a time: ten times the seats of a real node. Whoever comes then waits.
+const MAX_CONNECTIONS: usize = 1000;
 /// How long to wait before a port that could not be bound again is tried once more.
 const REBIND_PAUSE: Duration = Duration::from_millis(50);
 
@@ -136,7 +138,9 @@ async fn keep_port<N: Network>(
             biased;
             _ = reach.changed() => {}
             Some(()) = connections.next() => {}
-            accepted = next_connection(network, &mut listener, number), if current.open => {
+            accepted = next_connection(network, &mut listener, number),
+                if current.open && connections.len() < MAX_CONNECTIONS =>
+            {
                 let Some((io, peer)) = accepted else { continue };
                 let Some(connection) = Connection::new(node, peer) else { continue };
                 if current.silent && port == Port::Sse {

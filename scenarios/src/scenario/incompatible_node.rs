@@ -11,7 +11,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
             .node_at(second(6), 0, NodeOperation::Shutdown)
             .node_at(second(8), 0, NodeOperation::BuildVersion("1.4.15"))
             .node_at(second(8), 0, NodeOperation::Restart)
-            .node_at(second(30), 0, NodeOperation::BuildVersion("1.5.8"))
+            .node_at(second(20), 0, NodeOperation::BuildVersion("1.5.8"))
             .settle(second(75))
             .healed()
     },

@@ -186,7 +186,7 @@ async fn sample(id: u32, peak: Arc<AtomicU64>) {
 }
 
 async fn free_port() -> anyhow::Result<u16> {
-    use mock_node::{Listener, Network};
+    use mock_node::Network;
     Ok(RealNetwork::loopback().bind(0).await?.local_addr()?.port())
 }
 

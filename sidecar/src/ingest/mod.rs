@@ -30,7 +30,7 @@ const MOST_DELIVERIES: usize = 256;
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// The one writer of a store.
-pub struct Ingest<E: Environment> {
+pub(crate) struct Ingest<E: Environment> {
     environment: E,
     store: Arc<E::Store>,
     hub: Arc<Hub>,
@@ -47,7 +47,7 @@ pub struct Ingest<E: Environment> {
 
 impl<E: Environment> Ingest<E> {
     /// Goes on from what earlier runs left.
-    pub fn new(
+    pub(crate) fn new(
         environment: E,
         store: Arc<E::Store>,
         hub: Arc<Hub>,
@@ -73,7 +73,7 @@ impl<E: Environment> Ingest<E> {
     ///
     /// # Errors
     /// If the store says that trying again cannot help.
-    pub async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) -> Result<(), StoreError> {
+    pub(crate) async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) -> Result<(), StoreError> {
         let mut waiting = Vec::new();
         while deliveries.recv_many(&mut waiting, MOST_DELIVERIES).await > 0 {
             let batch = self.batch(&mut waiting);
@@ -123,7 +123,7 @@ impl<E: Environment> Ingest<E> {
     }
 
     fn arrivals(&mut self, batch: &mut Batch, events: Vec<Event>, node: &Arc<str>, received_at: u64) {
-        self.metrics.events_received(events.len());
+        self.metrics.events_received(events.len(), node, received_at);
         self.metrics.events_saving(events.len());
         let before = batch.arrivals.len();
         let count = events.len();
@@ -235,8 +235,7 @@ impl<E: Environment> Ingest<E> {
             && time > self.newest_block
         {
             self.newest_block = time;
-            let lag = Duration::from_millis(arrival.received_at.saturating_sub(time));
-            self.metrics.block_lag.set(lag.as_secs_f64());
+            self.metrics.newest_block(time, arrival.received_at);
         }
     }
 

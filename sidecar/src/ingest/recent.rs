@@ -10,19 +10,19 @@ const GENERATION: usize = 8192;
 
 /// A bounded set that forgets the oldest half at once.
 #[derive(Debug, Default)]
-pub struct Recent {
+pub(super) struct Recent {
     young: HashSet<Identity>,
     old: HashSet<Identity>,
 }
 
 impl Recent {
     /// Whether it was appended lately. If not, it may be known to the log all the same.
-    pub fn contains(&self, identity: &Identity) -> bool {
+    pub(super) fn contains(&self, identity: &Identity) -> bool {
         self.young.contains(identity) || self.old.contains(identity)
     }
 
     /// It is in the log.
-    pub fn insert(&mut self, identity: Identity) {
+    pub(super) fn insert(&mut self, identity: Identity) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }

@@ -12,24 +12,24 @@ use crate::store::InForce;
 
 /// The version in force, and those of the connected nodes.
 #[derive(Debug, Default)]
-pub struct Versions {
+pub(super) struct Versions {
     in_force: Option<InForce>,
     connected: BTreeMap<Arc<str>, ApiVersion>,
 }
 
 impl Versions {
     /// Goes on with what was in force.
-    pub fn new(in_force: Option<InForce>) -> Self {
+    pub(super) fn new(in_force: Option<InForce>) -> Self {
         Self { in_force, connected: BTreeMap::new() }
     }
 
     /// The version in force.
-    pub fn current(&self) -> Option<&ApiVersion> {
+    pub(super) fn current(&self) -> Option<&ApiVersion> {
         self.in_force.as_ref().map(|in_force| &in_force.version)
     }
 
     /// A node announced a version: what is in force from now on, if that changes it.
-    pub fn announced(&mut self, node: &Arc<str>, version: ApiVersion) -> Option<&InForce> {
+    pub(super) fn announced(&mut self, node: &Arc<str>, version: ApiVersion) -> Option<&InForce> {
         self.connected.insert(node.clone(), version.clone());
         let changes = match &self.in_force {
             None => true,
@@ -46,7 +46,7 @@ impl Versions {
     }
 
     /// There is no connection to a node any more.
-    pub fn left(&mut self, node: &str) {
+    pub(super) fn left(&mut self, node: &str) {
         self.connected.remove(node);
     }
 }

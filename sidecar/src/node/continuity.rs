@@ -8,13 +8,13 @@
 use crate::event::{Cursor, Identity};
 
 /// Ids are compared modulo 2^32: `a` is before `b` if it is less than half the circle behind it.
-pub fn is_before(a: u32, b: u32) -> bool {
+pub(super) fn is_before(a: u32, b: u32) -> bool {
     a != b && b.wrapping_sub(a) < 1 << 31
 }
 
 /// What a node is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
+pub(super) enum Ask {
     /// Everything it has, by this `start_from`.
     Everything(u32),
     /// What it has from this id on.
@@ -23,7 +23,7 @@ pub enum Ask {
 
 impl Ask {
     /// The value of `start_from`.
-    pub fn start_from(self) -> u32 {
+    pub(super) fn start_from(self) -> u32 {
         match self {
             Self::Everything(id) | Self::From(id) => id,
         }
@@ -32,7 +32,7 @@ impl Ask {
 
 /// What to do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// It is in its place.
     Take,
     /// It is the first of those after a reset of the node's counter; it is to be taken, and what was known of
@@ -51,7 +51,7 @@ struct Seen {
 
 /// How far one filter was seen, and whether the present connection goes on from there.
 #[derive(Debug, Clone)]
-pub struct Continuity {
+pub(super) struct Continuity {
     last: Option<Seen>,
     /// What was seen last before the counter is thought to have been reset; it may prove that it was not.
     doubted: Option<Seen>,
@@ -68,7 +68,7 @@ pub struct Continuity {
 
 impl Continuity {
     /// Goes on from a cursor, or from nothing.
-    pub fn new(cursor: Option<&Cursor>) -> Self {
+    pub(super) fn new(cursor: Option<&Cursor>) -> Self {
         let last =
             cursor.map(|cursor| Seen { id: cursor.id, fingerprint: cursor.fingerprint, run: cursor.run });
         Self {
@@ -84,7 +84,7 @@ impl Continuity {
 
     /// A new connection: what to ask it for. `resume` is the earliest id that is wanted, `newest` the newest that any
     /// filter of the node brought.
-    pub fn begin(&mut self, resume: Option<u32>, newest: Option<u32>, everything: bool) -> Ask {
+    pub(super) fn begin(&mut self, resume: Option<u32>, newest: Option<u32>, everything: bool) -> Ask {
         self.proved = false;
         self.doubted = None;
         self.everything |= everything;
@@ -97,23 +97,23 @@ impl Continuity {
     }
 
     /// Whether the present connection has shown that it goes on from where the filter was left.
-    pub fn is_proved(&self) -> bool {
+    pub(super) fn is_proved(&self) -> bool {
         self.proved || self.last.is_none() || matches!(self.ask, Ask::Everything(_))
     }
 
     /// How many times the counter was seen to be reset.
-    pub fn run(&self) -> u32 {
+    pub(super) fn run(&self) -> u32 {
         self.last.map_or(0, |last| last.run)
     }
 
     /// The id and the fingerprint of the last message that was taken.
-    pub fn last(&self) -> Option<(u32, Identity)> {
+    pub(super) fn last(&self) -> Option<(u32, Identity)> {
         self.last.map(|last| (last.id, last.fingerprint))
     }
 
     /// A message came. `run` is the highest of [`Continuity::run`] over the filters of the node: they share one counter,
     /// so what another filter saw reset was reset for this one too.
-    pub fn observe(&mut self, id: u32, fingerprint: Identity, run: u32) -> Verdict {
+    pub(super) fn observe(&mut self, id: u32, fingerprint: Identity, run: u32) -> Verdict {
         let Some(last) = self.last else {
             if self.ask == Ask::Everything(0) && everything_from(id) != 0 {
                 // First contact with a node that is about to wrap around: what it has was left out of its answer.
@@ -154,6 +154,18 @@ impl Continuity {
                 self.reset(last, id, fingerprint, run)
             }
             (false, Ask::Everything(_)) => self.take(id, fingerprint, last.run),
+        }
+    }
+
+    /// The last word of a node, which it says before it goes: it is taken wherever it stands, since the node will not
+    /// be there to be asked for what came before it. `run` is as in [`Continuity::observe`].
+    pub(super) fn observe_last_word(&mut self, id: u32, fingerprint: Identity, run: u32) -> Verdict {
+        match (self.observe(id, fingerprint, run), self.last) {
+            (Verdict::AskEverything, Some(last)) if self.refuted => self.reset(last, id, fingerprint, run),
+            (Verdict::AskEverything, last) => {
+                self.take(id, fingerprint, last.map_or(0, |last| last.run.max(run)))
+            }
+            (verdict, _) => verdict,
         }
     }
 
@@ -248,6 +260,16 @@ mod tests {
         assert_eq!(resumed.begin(Some(7), None, false), Ask::Everything(0));
         check(&mut resumed, &[(3, "x"), (9, "other")], "!+", 1);
         assert_eq!(resumed.begin(Some(9), None, false), Ask::From(9));
+    }
+
+    #[test]
+    fn the_last_word_of_a_node_is_taken_wherever_it_stands() {
+        for (id, verdict, run) in [(424, Verdict::Take, 0), (300, Verdict::TakeAfterReset, 1)] {
+            let mut resumed = at(397, "a");
+            resumed.begin(Some(397), None, false);
+            assert_eq!(resumed.observe_last_word(id, print("end"), 0), verdict);
+            assert_eq!((resumed.run(), resumed.last()), (run, Some((id, print("end")))));
+        }
     }
 
     #[test]

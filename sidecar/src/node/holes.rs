@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Longest time that one filter may be behind another before the node is asked again.
-pub const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// Most holes that are kept open; a node with more of them has its oldest given up.
 const MOST: usize = 1000;
 
 /// What is to be done about the holes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Demand {
+pub(super) enum Demand {
     /// Nothing, for now.
     Nothing,
     /// The node is to be asked again, from [`Holes::lowest_missing`] on.
@@ -28,7 +28,7 @@ pub enum Demand {
 
 /// The ids that were seen, as ranges; between them are the holes.
 #[derive(Debug, Default)]
-pub struct Holes {
+pub(super) struct Holes {
     /// Start to range, in ids that were unwrapped to 64 bits.
     ranges: BTreeMap<u64, Range>,
     /// Ids below this one say nothing: what was before it was looked at by an earlier run of the sidecar, or belongs to
@@ -48,7 +48,7 @@ struct Range {
 
 impl Holes {
     /// Every id up to `floor` counts as seen.
-    pub fn starting_after(floor: Option<u32>, now: Instant) -> Self {
+    pub(super) fn starting_after(floor: Option<u32>, now: Instant) -> Self {
         let mut holes = Self::default();
         if let Some(floor) = floor {
             holes.see(floor, now);
@@ -58,7 +58,7 @@ impl Holes {
     }
 
     /// An id was seen.
-    pub fn see(&mut self, id: u32, now: Instant) {
+    pub(super) fn see(&mut self, id: u32, now: Instant) {
         let id = self.unwrap(id);
         if id < self.floor {
             return;
@@ -86,19 +86,19 @@ impl Holes {
     }
 
     /// The lowest id that was not seen, if any was seen at all.
-    pub fn lowest_missing(&self) -> Option<u32> {
+    pub(super) fn lowest_missing(&self) -> Option<u32> {
         self.ranges.first_key_value().map(|(_, range)| wrap(range.end))
     }
 
     /// Time passed in which nothing could be received: it does not count.
-    pub fn forgive(&mut self, time: Duration) {
+    pub(super) fn forgive(&mut self, time: Duration) {
         for range in self.ranges.values_mut() {
             range.since += time;
         }
     }
 
     /// What is to be done, while all filters of the node are connected.
-    pub fn demand(&mut self, now: Instant) -> Demand {
+    pub(super) fn demand(&mut self, now: Instant) -> Demand {
         let mut given_up = 0;
         while self.ranges.len() > MOST {
             given_up += self.close_first();

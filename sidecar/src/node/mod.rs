@@ -30,21 +30,21 @@ use progress::Progress;
 use session::End;
 
 /// How often a node of a wrong version is looked at again: it may have been upgraded.
-pub const RECHECK: Duration = Duration::from_secs(60);
+pub(crate) const RECHECK: Duration = Duration::from_secs(15);
 
 /// The chain that the log is of, once known. The first node that is connected to says which it is.
-pub type Chain = Arc<OnceLock<Arc<str>>>;
+pub(crate) type Chain = Arc<OnceLock<Arc<str>>>;
 
 /// Bytes of events that may be on their way from the nodes to the log, in units of 1 KiB. It is shared by all
 /// nodes; a single event that is larger takes it whole.
-pub struct Budget {
+pub(crate) struct Budget {
     units: Arc<Semaphore>,
     all: u32,
 }
 
 impl Budget {
     /// Room for this many KiB.
-    pub fn new(units: u32) -> Self {
+    pub(crate) fn new(units: u32) -> Self {
         Self { units: Arc::new(Semaphore::new(units as usize)), all: units }
     }
 
@@ -56,7 +56,7 @@ impl Budget {
 
 /// What all nodes of one run share.
 #[derive(Clone)]
-pub struct Shared<E> {
+pub(crate) struct Shared<E> {
     /// The way out.
     pub environment: E,
     /// Where to count.
@@ -72,7 +72,7 @@ pub struct Shared<E> {
 }
 
 /// The connection to one node.
-pub struct Node<E> {
+pub(crate) struct Node<E> {
     connection: Arc<Connection>,
     name: Arc<str>,
     shared: Shared<E>,
@@ -82,7 +82,7 @@ pub struct Node<E> {
 
 impl<E: Environment> Node<E> {
     /// The node of `connection`, going on from those of `cursors` that are its own; and what tells its state.
-    pub fn new(
+    pub(crate) fn new(
         connection: Connection,
         shared: Shared<E>,
         cursors: &[Cursor],
@@ -95,7 +95,7 @@ impl<E: Environment> Node<E> {
     }
 
     /// Listens to the node until `shutdown` fires or its attempts are used up.
-    pub async fn run(mut self, shutdown: CancellationToken) {
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}

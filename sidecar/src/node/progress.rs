@@ -15,7 +15,7 @@ use crate::event::{ApiVersion, Cursor, Event, Filter, Identity, Kind, Message, P
 use crate::metrics::Metrics;
 
 /// How far each filter of one node was seen.
-pub struct Progress {
+pub(super) struct Progress {
     node: Arc<str>,
     metrics: Arc<Metrics>,
     tracks: [Continuity; 3],
@@ -35,7 +35,7 @@ pub struct Progress {
 
 /// What one filter brought.
 #[derive(Default)]
-pub struct Taken {
+pub(super) struct Taken {
     /// Events in order.
     pub events: Vec<Event>,
     /// The place of the filter after the last of them, and those of other filters that go on from elsewhere now
@@ -49,7 +49,7 @@ pub struct Taken {
 
 impl Progress {
     /// Goes on from the cursors of this node.
-    pub fn new(node: Arc<str>, metrics: Arc<Metrics>, cursors: &[Cursor]) -> Self {
+    pub(super) fn new(node: Arc<str>, metrics: Arc<Metrics>, cursors: &[Cursor]) -> Self {
         let of = |filter| cursors.iter().find(|cursor| *cursor.node == *node && cursor.filter == filter);
         let run = Filter::ALL.into_iter().filter_map(|filter| of(filter).map(|cursor| cursor.run)).max();
         let present = || Filter::ALL.into_iter().filter_map(of).filter(|cursor| Some(cursor.run) == run);
@@ -73,7 +73,7 @@ impl Progress {
     }
 
     /// A new connection of `filter`: what to ask it for.
-    pub fn begin(&mut self, filter: Filter, everything: bool) -> Ask {
+    pub(super) fn begin(&mut self, filter: Filter, everything: bool) -> Ask {
         self.warned = false;
         // What was seen last is asked for first, since it proves that ids mean what they meant; for holes before it
         // there is another request, once they have been open for a while.
@@ -84,12 +84,12 @@ impl Progress {
     }
 
     /// Whether the present connection of `filter` has shown that it goes on where it was left.
-    pub fn is_proved(&self, filter: Filter) -> bool {
+    pub(super) fn is_proved(&self, filter: Filter) -> bool {
         self.tracks[filter as usize].is_proved()
     }
 
     /// What is to be done about holes, while all filters are connected.
-    pub fn demand(&mut self) -> Demand {
+    pub(super) fn demand(&mut self) -> Demand {
         let demand = self.holes.demand(Instant::now());
         if demand == Demand::AskAgain {
             self.again = [true; 3];
@@ -102,12 +102,12 @@ impl Progress {
     }
 
     /// Time passed in which nothing could be received.
-    pub fn forgive(&mut self, time: std::time::Duration) {
+    pub(super) fn forgive(&mut self, time: std::time::Duration) {
         self.holes.forgive(time);
     }
 
     /// Takes messages of `filter`, from the front, up to the first after which something else is to be done.
-    pub fn take(&mut self, filter: Filter, messages: &mut Vec<Decoded>) -> Taken {
+    pub(super) fn take(&mut self, filter: Filter, messages: &mut Vec<Decoded>) -> Taken {
         let mut taken = Taken::default();
         let mut count = 0;
         self.refuted = false;
@@ -177,7 +177,12 @@ impl Progress {
         let is_shutdown = event.kind == Kind::Shutdown;
         self.again[filter as usize] = false;
         let track = &mut self.tracks[filter as usize];
-        match id.map(|id| (id, track.observe(id, event.identity, self.run))) {
+        let (fingerprint, run) = (event.identity, self.run);
+        let verdict = |id| {
+            let place = if is_shutdown { Continuity::observe_last_word } else { Continuity::observe };
+            (id, place(track, id, fingerprint, run))
+        };
+        match id.map(verdict) {
             Some((id, Verdict::Take)) if track.run() < self.run => {
                 debug!(node = %self.node, %filter, id, "an event from before the counter was reset");
             }
@@ -322,9 +327,9 @@ mod tests {
     #[test]
     fn a_hole_that_another_filter_closes_is_closed_in_all_cursors() {
         let mut progress = progress(&[]);
-        Filter::ALL.into_iter().for_each(|filter| {
+        for filter in Filter::ALL {
             progress.begin(filter, false);
-        });
+        }
         let mut messages = vec![message(Some(1), &step(1)), message(Some(3), &step(2))];
         progress.take(Filter::Main, &mut messages);
         let closing = progress.take(Filter::Sigs, &mut vec![message(Some(2), &step(3))]).cursors;

@@ -18,7 +18,7 @@ use crate::environment::Environment;
 
 /// Why a node did not answer as it should.
 #[derive(Debug, thiserror::Error)]
-pub enum RequestError {
+pub(super) enum RequestError {
     /// No connection was made.
     #[error("cannot connect to {address}")]
     Connect {
@@ -48,7 +48,7 @@ pub enum RequestError {
 }
 
 /// An answer whose body is still coming. It owns the connection and drives it: no task does.
-pub struct Answer {
+pub(super) struct Answer {
     connection: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
     body: Incoming,
     path: String,
@@ -58,7 +58,7 @@ pub struct Answer {
 const BODY_LIMIT: usize = 1 << 20;
 
 /// Asks `port` of the node for `path`. Anything but 200 is an error.
-pub async fn get<E: Environment>(
+pub(super) async fn get<E: Environment>(
     environment: &E,
     node: &Connection,
     port: u16,
@@ -109,7 +109,10 @@ pub async fn get<E: Environment>(
 
 impl Answer {
     /// The next bytes of the body; `None` at its end in good order.
-    pub fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, RequestError>> {
+    pub(super) fn poll_bytes(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, RequestError>> {
         if let Some(connection) = &mut self.connection
             && let Poll::Ready(result) = connection.as_mut().poll(context)
         {
@@ -131,7 +134,7 @@ impl Answer {
     }
 
     /// The whole body, which must be short.
-    pub async fn text(self) -> Result<String, RequestError> {
+    pub(super) async fn text(self) -> Result<String, RequestError> {
         let path = self.path.clone();
         let broken = |source| RequestError::Http { path: path.clone(), source };
         let collected = Limited::new(self.body, BODY_LIMIT).collect();

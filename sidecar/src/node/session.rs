@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::event::{Filter, News};
 
 /// How a session ended.
-pub enum End {
+pub(super) enum End {
     /// The node is to be asked again for what is missing, at once.
     AskAgain,
     /// It is of a version or a chain that no events are taken from.
@@ -46,7 +46,7 @@ const EVENT_OVERHEAD: usize = 256;
 
 /// Where one filter stands.
 enum Slot {
-    Opening(Pin<Box<dyn Future<Output = Result<Subscription, OpenError>> + Send>>),
+    Opening(Pin<Box<dyn Future<Output = Result<Box<Subscription>, OpenError>> + Send>>),
     Open(Box<Subscription>),
     /// It is tried again when the time has come (only if it may be missing).
     Waiting(Pin<Box<Sleep>>),
@@ -60,7 +60,7 @@ enum OpenError {
 
 /// What happened.
 enum Step {
-    Opened(Filter, Result<Subscription, OpenError>),
+    Opened(Filter, Result<Box<Subscription>, OpenError>),
     Decoded(Filter),
     Lost(Filter, Lost),
     Due(Filter),
@@ -132,7 +132,7 @@ impl<E: Environment> Node<E> {
             Step::Opened(filter, Ok(subscription)) => {
                 debug!(node = %self.name, %filter, version = %subscription.version, "connected");
                 self.shared.metrics.received(filter, subscription.version.json().len());
-                slots.slots[filter as usize] = Slot::Open(Box::new(subscription));
+                slots.slots[filter as usize] = Slot::Open(subscription);
                 self.opened(slots, life, filter).await;
                 None
             }
@@ -298,6 +298,7 @@ impl<E: Environment> Node<E> {
             }
             Subscription::open(&environment, &connection, filter, ask, max_event_size)
                 .await
+                .map(Box::new)
                 .map_err(|lost| OpenError::Lost(format!("{filter} cannot be opened: {}", chain_of(&lost))))
         }))
     }

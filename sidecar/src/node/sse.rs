@@ -11,7 +11,7 @@ use crate::event::Payload;
 
 /// One message of a stream.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Decoded {
+pub(super) enum Decoded {
     /// A message.
     Message {
         /// The data, in a buffer that [`Payload::buffer`] began.
@@ -30,7 +30,7 @@ pub enum Decoded {
 
 /// Turns chunks of bytes into messages. It keeps at most one message, of limited size.
 #[derive(Debug)]
-pub struct Decoder {
+pub(super) struct Decoder {
     limit: usize,
     place: Place,
     /// How many bytes of the byte order mark were seen; past it, [`BOM`]'s length.
@@ -69,7 +69,7 @@ enum Field {
 
 impl Decoder {
     /// A decoder at the start of a stream whose messages may have up to `limit` bytes of data.
-    pub fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
             place: Place::Name,
@@ -85,7 +85,7 @@ impl Decoder {
     }
 
     /// Takes the next bytes and appends the messages that they complete.
-    pub fn feed(&mut self, mut bytes: &[u8], messages: &mut Vec<Decoded>) {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], messages: &mut Vec<Decoded>) {
         while self.bom < BOM.len() {
             match bytes.first() {
                 Some(byte) if *byte == BOM[self.bom] => {

@@ -17,14 +17,14 @@ const NEXT_GENERATION: (u64, u64, u64) = (2, 0, 0);
 
 /// What a node tells of itself. It tells much more, which nobody here needs.
 #[derive(Debug, Deserialize)]
-pub struct Status {
+pub(super) struct Status {
     build_version: String,
     chainspec_name: Arc<str>,
 }
 
 /// Why there is no usable status.
 #[derive(Debug, thiserror::Error)]
-pub enum StatusError {
+pub(super) enum StatusError {
     /// It was not answered.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -35,18 +35,18 @@ pub enum StatusError {
 
 impl Status {
     /// Asks the node.
-    pub async fn get<E: Environment>(environment: &E, node: &Connection) -> Result<Self, StatusError> {
+    pub(super) async fn get<E: Environment>(environment: &E, node: &Connection) -> Result<Self, StatusError> {
         let text = request::get(environment, node, node.rest_port, "status").await?.text().await?;
         Ok(serde_json::from_str(&text)?)
     }
 
     /// The name of the chain.
-    pub fn chain(&self) -> &Arc<str> {
+    pub(super) fn chain(&self) -> &Arc<str> {
         &self.chainspec_name
     }
 
     /// Why no events are taken from a node of this version, if so.
-    pub fn incompatibility(&self) -> Option<String> {
+    pub(super) fn incompatibility(&self) -> Option<String> {
         match ApiVersion::triple_of(&self.build_version) {
             None => Some(format!("its build_version {:?} is no version", self.build_version)),
             Some(version) if version < OLDEST => {

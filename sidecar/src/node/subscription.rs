@@ -18,7 +18,7 @@ const TURN: usize = 256 * 1024;
 
 /// Why a filter could not be opened, or was lost.
 #[derive(Debug, thiserror::Error)]
-pub enum Lost {
+pub(super) enum Lost {
     /// No answer, or a wrong one, or the connection broke.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -42,7 +42,7 @@ pub enum Lost {
 }
 
 /// The open stream of one filter.
-pub struct Subscription {
+pub(super) struct Subscription {
     /// The version it began with.
     pub version: ApiVersion,
     /// What has been decoded and not been taken yet.
@@ -59,7 +59,7 @@ pub struct Subscription {
 
 impl Subscription {
     /// Opens `filter` and waits for its first message.
-    pub async fn open<E: Environment>(
+    pub(super) async fn open<E: Environment>(
         environment: &E,
         node: &Connection,
         filter: Filter,
@@ -98,12 +98,12 @@ impl Subscription {
     }
 
     /// Whether it showed signs of life for longer than this after it was opened.
-    pub fn lived_longer_than(&self, limit: Duration) -> bool {
+    pub(super) fn lived_longer_than(&self, limit: Duration) -> bool {
         self.last_byte.saturating_duration_since(self.opened) > limit
     }
 
     /// Decodes what has come; ready when there is something in `decoded`.
-    pub fn poll_decoded(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+    pub(super) fn poll_decoded(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         let mut turn = 0;
         while turn < TURN && self.end.is_none() {
             match self.answer.poll_bytes(context) {

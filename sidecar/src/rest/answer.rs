@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tracing::error;
@@ -132,7 +133,8 @@ impl<S: Store> Answer<S> {
         {
             Body::from(bytes)
         } else {
-            Body::from_stream(unfold(self, async |mut answer| Some((answer.chunk().await?, answer))))
+            // Fused, since compression asks once more after the end.
+            Body::from_stream(unfold(self, async |mut answer| Some((answer.chunk().await?, answer))).fuse())
         };
         let mut response = body.into_response();
         let headers = response.headers_mut();

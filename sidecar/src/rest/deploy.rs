@@ -31,9 +31,17 @@ pub(super) async fn all<S: Store>(
     State(store): State<Arc<S>>,
     Named(Hash(hash)): Named<Hash>,
 ) -> Result<Response, Refusal> {
-    let accepted = find(&store, Kind::DeployAccepted, &hash).await?;
-    let processed = find(&store, Kind::DeployProcessed, &hash).await?;
-    let expired = find(&store, Kind::DeployExpired, &hash).await?.is_some();
+    let kinds = [Kind::DeployAccepted, Kind::DeployProcessed, Kind::DeployExpired];
+    let found = store.find(Lookup::Identities(kinds.map(|kind| Identity::of(kind, &[&hash])))).await?;
+    let [mut accepted, mut processed, mut expired] = [None, None, None];
+    for entry in found {
+        match entry.kind {
+            Kind::DeployAccepted => accepted = Some(entry),
+            Kind::DeployProcessed => processed = Some(entry),
+            _ => expired = Some(entry),
+        }
+    }
+    let expired = expired.is_some();
     if accepted.is_none() && processed.is_none() && !expired {
         return Err(Refusal::NotFound);
     }

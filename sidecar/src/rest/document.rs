@@ -3,6 +3,7 @@
 //! The types here are for the document alone: they say what a client may count on, and leave open what differs
 //! from one release of the node to another. The examples were sent by a node of Casper 1.5.8.
 
+#![expect(unused_qualifications, reason = "the macros of utoipa name what they are given in full")]
 #![expect(
     dead_code,
     reason = "the types describe JSON that passes through unparsed: no value of them is made"

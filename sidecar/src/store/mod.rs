@@ -187,6 +187,8 @@ pub struct Listed {
 pub enum Lookup {
     /// The one entry with this identity.
     Identity(Identity),
+    /// All entries with one of these identities, in order of their ids: what is known of a deploy, at once.
+    Identities([Identity; 3]),
     /// All entries with this key, in order of their ids.
     Key(Key),
     /// The block of the greatest height, whenever it arrived.

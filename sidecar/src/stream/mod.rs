@@ -33,7 +33,7 @@ const NO_QUERY: &str = "invalid query: expected single field 'start_from=<EVENT 
 const NO_PLACE: &str = "server has reached limit of subscribers";
 
 /// What the routes need.
-pub struct Streams<S> {
+pub(crate) struct Streams<S> {
     store: Arc<S>,
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
@@ -64,7 +64,7 @@ impl Places {
 }
 
 /// The routes of the event stream server, for at most `places` subscribers.
-pub fn router<S: Store>(store: Arc<S>, hub: Arc<Hub>, metrics: Arc<Metrics>, places: u32) -> Router {
+pub(crate) fn router<S: Store>(store: Arc<S>, hub: Arc<Hub>, metrics: Arc<Metrics>, places: u32) -> Router {
     let places = Places { taken: Arc::default(), all: places };
     Router::new().fallback(serve::<S>).with_state(Arc::new(Streams { store, hub, metrics, places }))
 }

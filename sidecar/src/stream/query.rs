@@ -6,7 +6,7 @@ use crate::event::EntryId;
 
 /// From where a client wants to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub(super) enum Start {
     /// From the next entry on.
     Live,
     /// From this id on, this one included.
@@ -17,7 +17,7 @@ impl Start {
     /// What a query and the headers ask for; `None` if the query is not one of ours.
     ///
     /// `start_from` is inclusive and wins over `Last-Event-ID`, which names the last entry that the client has.
-    pub fn of(query: Option<&str>, headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn of(query: Option<&str>, headers: &HeaderMap) -> Option<Self> {
         let mut start = None;
         for field in query.unwrap_or_default().split('&').filter(|field| !field.is_empty()) {
             start = Some(Self::From(number(field.strip_prefix("start_from=")?)?));

@@ -43,7 +43,7 @@ const CHUNK: usize = 64 * 1024;
 const SLICE: usize = 256 * 1024;
 
 /// One subscriber.
-pub struct Subscriber<S> {
+pub(super) struct Subscriber<S> {
     streams: Arc<Streams<S>>,
     endpoint: Endpoint,
     watch: watch::Receiver<()>,
@@ -127,7 +127,7 @@ impl<S: Store> Subscriber<S> {
     }
 
     /// The body of its response.
-    pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
         unfold(self, |mut subscriber| async move {
             let chunk = subscriber.chunk().await?;
             subscriber.sent.inc_by(chunk.len() as u64);

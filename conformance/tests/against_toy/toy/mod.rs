@@ -25,7 +25,8 @@ use conformance::{
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::interval};
 
 use self::log::Log;
-pub(crate) use self::wrong::{Fault, Server, Wrong};
+pub(crate) use self::wrong::{Fault, Wrong};
+use crate::mutation::{self, Server};
 
 /// How long a node may stay away before the toy gives it up.
 const EXHAUSTION: Duration = Duration::from_secs(3);
@@ -86,13 +87,13 @@ impl Toy {
         });
         let mut servers = JoinSet::new();
         let mut addresses = Addresses {
-            events: Some(serve(&mut servers, events::router(), Server::Events, &shared).await),
-            rest: Some(serve(&mut servers, lookup::router(), Server::Rest, &shared).await),
-            admin: Some(serve(&mut servers, admin::router(), Server::Admin, &shared).await),
+            events: Some(serve(&mut servers, events::router(), Some(Server::Events), &shared).await),
+            rest: Some(serve(&mut servers, lookup::router(), Some(Server::Rest), &shared).await),
+            admin: Some(serve(&mut servers, admin::router(), Some(Server::Admin), &shared).await),
             ..Addresses::default()
         };
         if nodes > 0 {
-            addresses.nodes.push(serve(&mut servers, control::router(), Server::Control, &shared).await);
+            addresses.nodes.push(serve(&mut servers, control::router(), None, &shared).await);
         }
         servers.spawn(async move {
             let mut clock = interval(Duration::from_millis(50));
@@ -119,15 +120,19 @@ impl Toy {
 async fn serve(
     servers: &mut JoinSet<()>,
     router: Router<Arc<Shared>>,
-    server: Server,
+    server: Option<Server>,
     shared: &Arc<Shared>,
 ) -> Origin {
     #[allow(clippy::disallowed_methods, reason = "a server of a test, on loopback and on a free port")]
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
     let address = listener.local_addr().expect("a bound listener has an address");
-    let state = (server, Arc::clone(shared));
-    let router =
-        router.layer(middleware::from_fn_with_state(state, wrong::apply)).with_state(Arc::clone(shared));
+    let router = match (server, shared.wrong) {
+        (Some(server), Wrong::Mutated(mutation)) => {
+            router.layer(middleware::from_fn_with_state((server, Some(mutation)), mutation::apply))
+        }
+        _ => router,
+    };
+    let router = router.with_state(Arc::clone(shared));
     let mut changes = shared.changes.subscribe();
     let shared = Arc::clone(shared);
     servers.spawn(async move {

@@ -4,4 +4,5 @@ mod documented;
 mod listing;
 mod looking_up;
 mod protocol;
+mod random;
 mod server;

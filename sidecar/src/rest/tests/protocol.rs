@@ -43,6 +43,19 @@ async fn answers_are_compressed_for_whoever_takes_that() {
     assert_eq!(small.text(), payload(BLOCK), "it is not worth it");
 }
 
+#[tokio::test]
+async fn answers_of_many_parts_are_compressed_as_well() {
+    let long = format!("{{\"Step\":{{\"era_id\":7,\"x\":\"{}\"}}}}", "0123456789".repeat(30_000));
+    let server = TestServer::with(&[STEP, BLOCK, &long]).await;
+    for path in ["/events", "/step/7", "/events/3"] {
+        let plain = server.get(path).await;
+        let packed = server.ask(Method::GET, path, &[("accept-encoding", "gzip")]).await;
+        let mut text = String::new();
+        GzDecoder::new(&*packed.body).read_to_string(&mut text).expect("gzip");
+        assert!(text == plain.text(), "{path}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn refusals_have_the_shape_of_errors_and_may_be_read_by_any_origin() {
     let server = TestServer::within(1, 3, 2).await;

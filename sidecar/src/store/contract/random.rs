@@ -157,6 +157,9 @@ impl Naive {
             Lookup::Identity(identity) => {
                 self.list.iter().filter(|(_, held)| held.event.identity == identity).collect()
             }
+            Lookup::Identities(some) => {
+                self.list.iter().filter(|(_, held)| some.contains(&held.event.identity)).collect()
+            }
             Lookup::Key(key) => self.list.iter().filter(|(_, held)| held.event.keys.contains(&key)).collect(),
             Lookup::Id(id) => self.list.iter().filter(|(held, _)| *held == id).collect(),
         };

@@ -192,6 +192,8 @@ async fn look_ups(place: impl Place) {
     assert_eq!(find(Lookup::Key(Key::block_height(5))).await, [7]);
     assert_eq!(find(Lookup::Identity(fault(1, 1).identity)).await, [4]);
     assert!(find(Lookup::Identity(Identity([0; 16]))).await.is_empty());
+    let some = [fault(2, 0).identity, Identity([0; 16]), fault(1, 1).identity];
+    assert_eq!(find(Lookup::Identities(some)).await, [4, 5]);
     assert_eq!(find(Lookup::Id(3)).await, [3]);
     assert!(find(Lookup::Id(0)).await.is_empty());
     assert!(find(Lookup::Id(8)).await.is_empty());

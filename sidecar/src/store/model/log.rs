@@ -144,6 +144,11 @@ impl Log {
                 let heights = (Key::block_height(0), 0)..=(Key::block_height(u64::MAX), EntryId::MAX);
                 self.keys.range(heights).next_back().map(|(_, id)| *id)
             }
+            Lookup::Identities(identities) => {
+                let ids: BTreeSet<_> =
+                    identities.iter().filter_map(|name| self.identities.get(name)).collect();
+                return ids.into_iter().filter_map(|id| self.entries.get(id)).map(Stored::entry).collect();
+            }
             Lookup::Key(key) => {
                 let ids = self.keys.range((key, 0)..=(key, EntryId::MAX)).map(|(_, id)| id);
                 return ids.filter_map(|id| self.entries.get(id)).map(Stored::entry).collect();

@@ -63,6 +63,8 @@ pub(super) mod sql {
     pub(crate) const PAGE_OF_ONE: &str = page!("id >= ? AND channel = ? ORDER BY id LIMIT ?");
     pub(crate) const BY_ID: &str = entries!("id = ?");
     pub(crate) const BY_IDENTITY: &str = entries!("identity = ?");
+    pub(crate) const BY_IDENTITIES: &str =
+        entries!("id IN (SELECT id FROM entry WHERE identity IN (?, ?, ?)) ORDER BY id");
     pub(crate) const BY_KEY: &str = entries!(
         "id IN (SELECT id FROM entry WHERE key = ?1 UNION ALL SELECT entry FROM further_key WHERE key = ?1) \
          ORDER BY id"
@@ -262,6 +264,9 @@ impl Reader {
         let query = match lookup {
             Lookup::Id(id) => query(sql::BY_ID).bind(signed(id)),
             Lookup::Identity(identity) => query(sql::BY_IDENTITY).bind(identity.0.to_vec()),
+            Lookup::Identities(identities) => {
+                identities.iter().fold(query(sql::BY_IDENTITIES), |query, name| query.bind(name.0.to_vec()))
+            }
             Lookup::Key(key) => query(sql::BY_KEY).bind(key.0.to_vec()),
             Lookup::GreatestBlock => query(sql::GREATEST_BLOCK)
                 .bind(Key::block_height(0).0.to_vec())
@@ -400,7 +405,7 @@ fn by_channel(
     order: usize,
     channel: Channel,
     kind: Kind,
-) -> sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+) -> query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
     query(sql::LIST_CHANNEL[order]).bind(i64::from(channel.code())).bind(i64::from(kind.code()))
 }
 

@@ -27,7 +27,10 @@ fn check_session(history: &History, session: &Session) -> Result<(), String> {
     // does not know yet.
     let cut_off = history.operations.iter().any(|(_, what)| what.starts_with("network to Subscribers"));
     let reading = session.slow && (cut_off || last + Duration::from_secs(2) > history.end);
-    let open = session.end.is_none() && !session.stalled && !reading;
+    // Nor is one whose sidecar is gone: of a connection that was dropped with a full window the end is lost (see
+    // `network::SimIo`).
+    let gone = history.lives.iter().any(|life| life.ended.as_ref().is_some_and(|(at, _)| *at >= answered));
+    let open = session.end.is_none() && !session.stalled && !reading && !gone;
     let to = match (open, received.last()) {
         (true, _) => u64::MAX,
         (false, Some(last)) => *last,

@@ -11,6 +11,7 @@
 
 mod open;
 mod read;
+mod readers;
 mod session;
 mod statements;
 mod write;

@@ -1,29 +1,22 @@
-//! The connections that read.
+//! What is read, each time on one of the [`Readers`].
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqlitePool, SqlitePoolOptions, SqliteRow};
-use sqlx::{Row, SqliteConnection, TypeInfo, ValueRef, query, query_as, query_scalar};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, Row, SqliteConnection, TypeInfo, ValueRef, query, query_as, query_scalar};
 
 use super::super::{
     Body, Cursor, Entry, InForce, LARGE, Listed, Listing, Lookup, Order, PAGE_BYTES, PAGE_ENTRIES, Page,
     State, StoreError,
 };
-use super::{corrupt, open, read_error, signed, unavailable};
+use super::readers::Readers;
+use super::{corrupt, open, read_error, signed};
 use crate::config;
 use crate::event::{ApiVersion, Channel, Endpoint, EntryId, Filter, Identity, Key, Kind, Message, Payload};
-
-/// Longest wait for one of the connections.
-const WAIT: Duration = Duration::from_secs(5);
-
-/// A connection that was not needed for this long is closed: a thread and some hundred kilobytes.
-const IDLE: Duration = Duration::from_secs(30);
 
 /// Rows that a connection reads ahead of who takes them; each has up to [`LARGE`] bytes.
 const READ_AHEAD: usize = 64;
@@ -94,7 +87,7 @@ pub(super) mod sql {
 /// Reads, on as many connections as are used at once.
 #[derive(Debug)]
 pub(super) struct Reader {
-    pool: SqlitePool,
+    readers: Readers,
     names: RwLock<Arc<Names>>,
 }
 
@@ -129,33 +122,24 @@ impl Reader {
             .row_buffer_size(READ_AHEAD)
             // Pages that are read again and again are in the operating system's cache.
             .pragma("cache_size", "-256");
-        let pool = SqlitePoolOptions::new()
-            .max_connections(config.max_connections_in_pool.max(1))
-            .acquire_timeout(WAIT)
-            .idle_timeout(IDLE)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_lazy_with(options);
-        Self { pool, names: RwLock::default() }
+        Self { readers: Readers::new(options, config.max_connections_in_pool), names: RwLock::default() }
     }
 
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        self.readers.close().await;
     }
 
     /// Runs SQL on a reading connection.
     #[cfg(test)]
     pub(super) async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
-        query(sql).execute(&self.pool).await.map(drop)
-    }
-
-    async fn connection(&self) -> Result<PoolConnection<sqlx::Sqlite>, StoreError> {
-        self.pool.acquire().await.map_err(unavailable)
+        let mut connection = self.readers.take().await.expect("there is one");
+        query(sql).execute(&mut *connection).await.map(drop)
     }
 
     pub(super) async fn state(&self) -> Result<State, StoreError> {
-        let mut transaction = self.pool.begin().await.map_err(unavailable)?;
+        let mut connection = self.readers.take().await?;
         let failed = |error| read_error(0, error);
+        let mut transaction = connection.begin().await.map_err(failed)?;
         let head: i64 = query_scalar(HEAD).fetch_one(&mut *transaction).await.map_err(failed)?;
         let oldest: Option<i64> =
             query_scalar(sql::OLDEST).fetch_one(&mut *transaction).await.map_err(failed)?;
@@ -175,6 +159,8 @@ impl Reader {
         .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        connection.done();
         let cursors = rows.into_iter().map(cursor).collect::<Option<Vec<_>>>();
         let head = u64::try_from(head).unwrap_or(0);
         Ok(State {
@@ -193,14 +179,15 @@ impl Reader {
     }
 
     pub(super) async fn page(&self, endpoint: Option<Endpoint>, from: EntryId) -> Result<Page, StoreError> {
-        let mut connection = self.connection().await?;
-        match self.try_page(&mut connection, endpoint, from).await {
-            Err(Undecoded::NewName) => {
-                self.load_names(&mut connection).await?;
-                self.try_page(&mut connection, endpoint, from).await.map_err(|error| error.at_last(from))
-            }
-            other => other.map_err(|error| error.at_last(from)),
+        let mut connection = self.readers.take().await?;
+        let mut page = self.try_page(&mut connection, endpoint, from).await;
+        if let Err(Undecoded::NewName) = page {
+            self.load_names(&mut connection).await?;
+            page = self.try_page(&mut connection, endpoint, from).await;
         }
+        let page = page.map_err(|error| error.at_last(from))?;
+        connection.done();
+        Ok(page)
     }
 
     async fn try_page(
@@ -246,14 +233,15 @@ impl Reader {
     }
 
     pub(super) async fn find(&self, lookup: Lookup) -> Result<Vec<Entry>, StoreError> {
-        let mut connection = self.connection().await?;
-        match self.try_find(&mut connection, lookup).await {
-            Err(Undecoded::NewName) => {
-                self.load_names(&mut connection).await?;
-                self.try_find(&mut connection, lookup).await.map_err(|error| error.at_last(0))
-            }
-            other => other.map_err(|error| error.at_last(0)),
+        let mut connection = self.readers.take().await?;
+        let mut found = self.try_find(&mut connection, lookup).await;
+        if let Err(Undecoded::NewName) = found {
+            self.load_names(&mut connection).await?;
+            found = self.try_find(&mut connection, lookup).await;
         }
+        let found = found.map_err(|error| error.at_last(0))?;
+        connection.done();
+        Ok(found)
     }
 
     async fn try_find(
@@ -283,14 +271,15 @@ impl Reader {
     }
 
     pub(super) async fn list(&self, listing: Listing) -> Result<Listed, StoreError> {
-        let mut connection = self.connection().await?;
-        match self.try_list(&mut connection, listing).await {
-            Err(Undecoded::NewName) => {
-                self.load_names(&mut connection).await?;
-                self.try_list(&mut connection, listing).await.map_err(|error| error.at_last(listing.from))
-            }
-            other => other.map_err(|error| error.at_last(listing.from)),
+        let mut connection = self.readers.take().await?;
+        let mut listed = self.try_list(&mut connection, listing).await;
+        if let Err(Undecoded::NewName) = listed {
+            self.load_names(&mut connection).await?;
+            listed = self.try_list(&mut connection, listing).await;
         }
+        let listed = listed.map_err(|error| error.at_last(listing.from))?;
+        connection.done();
+        Ok(listed)
     }
 
     async fn try_list(
@@ -331,11 +320,12 @@ impl Reader {
     }
 
     pub(super) async fn senders(&self) -> Result<Vec<Arc<str>>, StoreError> {
-        let mut connection = self.connection().await?;
+        let mut connection = self.readers.take().await?;
         let names: Vec<String> = query_scalar(sql::SENDERS)
             .fetch_all(&mut *connection)
             .await
             .map_err(|error| read_error(0, error))?;
+        connection.done();
         Ok(names.into_iter().map(Arc::from).collect())
     }
 
@@ -344,7 +334,7 @@ impl Reader {
         let size = LARGE as u64;
         let end = offset.saturating_add(length as u64);
         let first = offset / size;
-        let mut connection = self.connection().await?;
+        let mut connection = self.readers.take().await?;
         let mut slice = BytesMut::new();
         let mut number = first;
         let mut found = false;
@@ -368,13 +358,16 @@ impl Reader {
             }
         }
         if found {
+            connection.done();
             return Ok(slice.freeze());
         }
         let row = query(sql::DATA).bind(signed(id)).fetch_optional(&mut *connection).await.map_err(failed)?;
         let row = row.ok_or_else(|| corrupt(id, "there is no such entry, or no longer"))?;
         // No data: it is in parts, and the offset is beyond them.
         let data: Option<&[u8]> = row.try_get(0).map_err(failed)?;
-        Ok(Bytes::copy_from_slice(within(data.unwrap_or_default(), offset, end)))
+        let slice = Bytes::copy_from_slice(within(data.unwrap_or_default(), offset, end));
+        connection.done();
+        Ok(slice)
     }
 
     fn names(&self) -> Arc<Names> {

@@ -190,13 +190,13 @@ for port in "${sidecars[@]}"; do
     { curl -sN -m 5 "http://127.0.0.1:${port}9999/events?start_from=0" || true; } >"$folder/all"
     sed -n 's/^id://p' "$folder/all" | awk 'NR != $1 { exit 1 } END { print NR " entries, ids without a hole" }' ||
         fail "the ids of port ${port}9999 have a hole"
-    grep '^data:{"BlockAdded"' "$folder/all" | sort | uniq -d | grep -q . && fail "a block came twice"
+    if grep '^data:{"BlockAdded"' "$folder/all" | sort | uniq -d | grep -q .; then fail "a block came twice"; fi
 done
 
 say "stopping the sidecars"
 network stop >/dev/null 2>&1
 for service in sidecar ${profiles[1]:+sidecar-postgres}; do
-    status=$(docker inspect -f '{{.State.ExitCode}}' "$(network ps -aq "$service" 2>/dev/null || network ps -q "$service")")
+    status=$(docker inspect -f '{{.State.ExitCode}}' "$(network ps -a -q "$service")")
     [ "$status" = 0 ] || fail "$service ended with status $status"
 done
 take_down

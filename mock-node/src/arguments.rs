@@ -80,6 +80,9 @@ pub(crate) struct Generate {
     /// Nodes of the chain: the same events with other ids, in other orders, at other times
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub(crate) nodes: u16,
+    /// Number of the first node, for nodes of one chain in several processes
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) first_node: u16,
     /// Events per second and node, on average; else a block takes --block-time. `max` for as fast as possible, held
     /// back by the slowest subscriber (with --hold-back)
     #[arg(long)]
@@ -90,9 +93,10 @@ pub(crate) struct Generate {
     /// Stop after so many blocks, instead of never
     #[arg(long)]
     pub(crate) blocks: Option<u64>,
-    /// Height of the first block: go on with a chain where it was left
-    #[arg(long, default_value_t = 0)]
-    pub(crate) start_height: u64,
+    /// Height of the first block: go on with a chain where it was left. `now` for the block that comes next by
+    /// --genesis and the clock: processes with the same arguments then send the same blocks at the same time
+    #[arg(long, default_value = "0")]
+    pub(crate) start_height: StartHeight,
     /// Time of the block of height 0, RFC 3339; else such that the first generated block is of now
     #[arg(long, value_parser = humantime::parse_rfc3339)]
     pub(crate) genesis: Option<std::time::SystemTime>,
@@ -108,6 +112,9 @@ pub(crate) struct Generate {
     /// Version of software and protocol
     #[arg(long, default_value = "1.5.8")]
     pub(crate) version: String,
+    /// Version that the nodes tell of themselves, if it is another than that of the chain's blocks
+    #[arg(long)]
+    pub(crate) node_version: Option<String>,
     /// Events kept for `start_from`
     #[arg(long, default_value_t = 5000)]
     pub(crate) ring: usize,
@@ -120,6 +127,27 @@ pub(crate) struct Generate {
     /// End after the last block, instead of serving on
     #[arg(long, requires = "blocks")]
     pub(crate) exit: bool,
+}
+
+/// Where a chain begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StartHeight {
+    At(u64),
+    Now,
+}
+
+impl std::str::FromStr for StartHeight {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "now" => Ok(Self::Now),
+            number => number
+                .parse()
+                .map(Self::At)
+                .map_err(|_| format!("`{text}` is no height: expected a whole number, or `now`")),
+        }
+    }
 }
 
 /// Events per second.

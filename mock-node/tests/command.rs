@@ -106,6 +106,38 @@ fn generate_serves_several_nodes_of_one_chain_and_ends_in_order() {
 }
 
 #[test]
+fn processes_with_one_genesis_send_one_chain() {
+    let genesis =
+        ["generate", "--genesis", "2020-01-01T00:00:00Z", "--start-height", "now", "--block-time", "250ms"];
+    let of = |more: &[&str]| Running::start(mock_node().args(genesis).args(more));
+    let mut first = of(&["--blocks", "8", "--exit"]);
+    let mut second = of(&["--blocks", "8", "--exit", "--first-node", "2", "--node-version", "1.5.7"]);
+    let (one, _) = (first.url(), first.url());
+    let (two, status) = (second.url(), second.url());
+    assert!(get(&status).contains("\"api_version\":\"1.5.7\""));
+    let streams = std::thread::scope(|scope| {
+        let readers = [one, two].map(|url| scope.spawn(move || get(&format!("{url}?start_from=0"))));
+        readers.map(|reader| reader.join().expect("it reads to the end"))
+    });
+    let blocks = |stream: &str| -> std::collections::BTreeSet<String> {
+        stream.lines().filter(|line| line.starts_with("data:{\"BlockAdded\"")).map(str::to_owned).collect()
+    };
+    let [one, two] = [&streams[0], &streams[1]].map(|stream| blocks(stream));
+    assert_eq!((one.len(), two.len()), (8, 8));
+    // The second may have begun some blocks later.
+    assert!(one.intersection(&two).count() >= 1);
+    assert!(one.iter().all(|block| block.contains("\"protocol_version\":\"1.5.8\"")));
+    assert!(streams[1].contains("data:{\"ApiVersion\":\"1.5.7\"}"));
+}
+
+#[test]
+fn the_chain_of_now_needs_a_genesis() {
+    let output = finished(&["generate", "--start-height", "now"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && error.contains("needs the --genesis"), "{error}");
+}
+
+#[test]
 fn a_script_is_driven_over_the_control_api() {
     let script = folder("scripts/every-event.toml");
     let arguments = ["run", "--control-port", "0", "--step", script.to_str().expect("text")];

@@ -3,6 +3,8 @@
 # Users need none of it. Images that are there already are kept; `docker image rm` makes them new.
 set -euo pipefail
 cd "$(dirname "$0")/stand-ins"
+# The plain builder, which every engine has.
+export DOCKER_BUILDKIT=0
 debian=stand-in/debian:bookworm
 
 have() { docker image inspect "$1" >/dev/null 2>&1; }
@@ -26,5 +28,6 @@ if ! have stand-in/rust:bookworm; then
 fi
 for name in postgres prometheus grafana; do
     have "stand-in/$name:bookworm" ||
-        docker build -q --build-arg DEBIAN_IMAGE="$debian" -f "$name.Dockerfile" -t "stand-in/$name:bookworm" .
+        docker build -q --build-arg DEBIAN_IMAGE="$debian" -f services.Dockerfile --target "$name" \
+            -t "stand-in/$name:bookworm" .
 done

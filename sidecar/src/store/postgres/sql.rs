@@ -26,7 +26,7 @@ macro_rules! bounded {
             $order,
             " LIMIT ",
             $limit,
-            ") AS some WHERE before < 262144"
+            ") AS summed WHERE before < 262144"
         )
     };
 }

@@ -3,12 +3,12 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -22,17 +22,24 @@ const VARIABLE: &str = "SIDECAR_TEST_POSTGRES";
 const USER: &str = "sidecar";
 pub(crate) const PASSWORD: &str = "p4ss-of-the-test-server";
 
-/// Starts, kills and ends the server by words on its input. When that is closed, because the test has ended in
+/// Starts, kills and ends the server by words on its input, and says when that is done. When that is closed, because the test has ended in
 /// whatever way, it ends the server and removes the folder.
 const SUPERVISOR: &str = r#"
 folder=$1; shift
 server=
 while read -r word; do
     case $word in
-        start) "$@" >>"$folder/log" 2>&1 & server=$! ;;
+        start)
+            # What is left of a killed server may be in the way for a moment.
+            while :; do
+                "$@" >>"$folder/log" 2>&1 & server=$!
+                sleep 0.3
+                kill -0 "$server" 2>/dev/null && break
+            done ;;
         kill) kill -9 "$server"; wait "$server" 2>/dev/null ;;
         stop) kill -INT "$server"; wait "$server" ;;
     esac
+    echo done
 done
 kill -QUIT "$server" 2>/dev/null; wait "$server"
 rm -rf "$folder"
@@ -78,6 +85,15 @@ impl Address {
         connection.close().await.expect("closes");
     }
 
+    /// A section of a configuration for one of the databases.
+    pub(crate) fn section(&self, database: &str) -> String {
+        let Self { host, port, user, password } = self;
+        format!(
+            "[storage.postgresql_config]\nhost = \"{host}\"\nport = {port}\ndatabase_name = \"{database}\"\n\
+             database_username = \"{user}\"\ndatabase_password = \"{password}\"\nmax_connections_in_pool = 5\n"
+        )
+    }
+
     /// Makes a database with a name that no other has.
     pub(crate) async fn new_database(&self) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -113,6 +129,7 @@ pub(crate) struct Server {
     pub(crate) address: Address,
     pub(crate) folder: PathBuf,
     supervisor: Child,
+    answers: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -147,17 +164,25 @@ impl Server {
         let port = listener.local_addr().expect("it is bound").port();
         drop(listener);
         let mut supervisor = command(Path::new("/bin/sh"), owner);
-        supervisor.args(["-c", SUPERVISOR, "sh"]).arg(&folder).arg(binaries.join("postgres")).arg("-D").arg(&data);
+        supervisor
+            .args(["-c", SUPERVISOR, "sh"])
+            .arg(&folder)
+            .arg(binaries.join("postgres"))
+            .arg("-D")
+            .arg(&data);
         let port_setting = format!("port={port}");
         // What is lost when a machine loses its power is not what these tests are about, but kill -9 is.
-        let usual = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "max_connections=60"];
+        let usual =
+            ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "max_connections=60"];
         for setting in usual.iter().chain(settings).chain([&&*port_setting]) {
             supervisor.arg("-c").arg(setting);
         }
-        let supervisor = supervisor.stdin(Stdio::piped()).spawn().expect("there is a shell");
+        let mut supervisor =
+            supervisor.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("there is a shell");
+        let answers = BufReader::new(supervisor.stdout.take().expect("it is piped"));
         let address =
             Address { host: "127.0.0.1".into(), port, user: USER.into(), password: PASSWORD.into() };
-        let mut server = Self { address, folder, supervisor };
+        let mut server = Self { address, folder, supervisor, answers };
         server.start();
         Some(server)
     }
@@ -165,6 +190,7 @@ impl Server {
     fn tell(&mut self, word: &str) {
         let input = self.supervisor.stdin.as_mut().expect("it is piped until the end");
         writeln!(input, "{word}").expect("the supervisor listens");
+        self.answers.read_line(&mut String::new()).expect("the supervisor answers");
     }
 
     pub(crate) fn start(&mut self) {
@@ -183,7 +209,7 @@ impl Server {
         self.ready().await;
     }
 
-    /// Waits until it answers. One that could not start beside the rest of a killed one is started again.
+    /// Waits until it answers.
     pub(crate) async fn ready(&self) {
         for _ in 0..600 {
             if let Ok(connection) = self.address.connect("postgres").await {
@@ -217,7 +243,8 @@ fn command(program: &Path, owner: Option<u32>) -> Command {
 
 /// Who a server is run as: PostgreSQL refuses to be run by root. None if this is not root.
 fn owner() -> Option<u32> {
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    let is_root =
+        std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let id_of = |name: &str| {
         let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
@@ -233,6 +260,7 @@ fn binaries() -> Option<PathBuf> {
     of_debian.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = of_debian.into_iter().rev().chain(std::env::split_paths(&path));
-    let mut folders = folders.filter(|folder| folder.join("initdb").exists() && folder.join("postgres").exists());
+    let mut folders =
+        folders.filter(|folder| folder.join("initdb").exists() && folder.join("postgres").exists());
     folders.next()
 }

@@ -77,7 +77,8 @@ fn each_variable_wins_over_its_field() {
     check(POSTGRES, &ALL[7..], Postgres { ssl_root_certificate: certificate, ..of_the_file() });
     let with_ssl = format!("{POSTGRES}ssl_mode = \"require\"\nssl_root_certificate = \"ca.pem\"\n");
     let certificate = Some("ca.pem".into());
-    let of_the_section = Postgres { ssl_mode: SslMode::Require, ssl_root_certificate: certificate, ..of_the_file() };
+    let of_the_section =
+        Postgres { ssl_mode: SslMode::Require, ssl_root_certificate: certificate, ..of_the_file() };
     check(&with_ssl, &[], of_the_section);
 }
 

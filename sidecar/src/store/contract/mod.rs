@@ -9,7 +9,8 @@ mod reading;
 pub(super) mod server;
 
 pub(super) use place::{
-    Database, Folder, Place, arrival, batch, block, event, ids, is_new, json_of, of, shown, signature, version,
+    Database, Folder, Place, arrival, batch, block, event, ids, is_new, json_of, of, shown, signature,
+    version,
 };
 
 /// Makes a test of each function for each store.

@@ -52,7 +52,10 @@ pub(super) struct Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("name", &self.name).field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("name", &self.name)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,6 +87,8 @@ impl Server {
                 // Each statement has an index to go by, and one plan, whatever the statistics say at the moment.
                 ("plan_cache_mode", "force_generic_plan"),
                 ("enable_seqscan", "off"),
+                ("enable_bitmapscan", "off"),
+                ("enable_sort", "off"),
                 ("enable_hashjoin", "off"),
                 ("enable_mergejoin", "off"),
                 ("jit", "off"),
@@ -124,7 +129,9 @@ impl Server {
     pub(super) fn open_error(&self, error: sqlx::Error) -> OpenError {
         let advice = match &error {
             sqlx::Error::Database(error) => match error.code().as_deref() {
-                Some("28P01" | "28000") => "correct database_username and database_password, or let the server admit them",
+                Some("28P01" | "28000") => {
+                    "correct database_username and database_password, or let the server admit them"
+                }
                 Some("3D000") => "make the database (createdb), or correct database_name",
                 Some("42501" | "3F000") => {
                     "let the user make a schema there (GRANT CREATE ON DATABASE), or make the schema casper_sidecar \

@@ -42,7 +42,8 @@ pub(super) async fn take(
                 server.answer(end.execute(&mut *connection)).await?;
             }
             if Instant::now() >= deadline {
-                let address = address.map_or_else(String::new, |address| format!(", connected from {address}"));
+                let address =
+                    address.map_or_else(String::new, |address| format!(", connected from {address}"));
                 return Ok(Err(format!("server process {pid}{address}")));
             }
         }

@@ -76,7 +76,8 @@ async fn try_open(server: &Server) -> Result<Writer, OpenError> {
 /// Looks at the database without touching it: an error if it is not ours to use.
 async fn inspect(connection: &mut PgConnection, server: &Server) -> Result<(), OpenError> {
     let failed = |error| server.open_error(error);
-    let refused = |message: String| Err(OpenError::Refused(format!("the database {} {message}", server.name)));
+    let refused =
+        |message: String| Err(OpenError::Refused(format!("the database {} {message}", server.name)));
 
     let version = query_scalar("SELECT current_setting('server_version_num')::int / 10000");
     let version: i32 = server.answer(version.fetch_one(&mut *connection)).await.map_err(failed)?;
@@ -103,7 +104,11 @@ async fn inspect(connection: &mut PgConnection, server: &Server) -> Result<(), O
              another database"
                 .into(),
         );
-    } else if server.answer(query_scalar(OF_THE_ORIGINAL).fetch_one(&mut *connection)).await.map_err(failed)? {
+    } else if server
+        .answer(query_scalar(OF_THE_ORIGINAL).fetch_one(&mut *connection))
+        .await
+        .map_err(failed)?
+    {
         return refused(
             "is one of the original sidecar 1.x, which this version cannot take over; it was left as it is: set \
              database_name to another database (the nodes send again what they still have)"

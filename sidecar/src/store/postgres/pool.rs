@@ -43,7 +43,11 @@ impl Pool {
     }
 
     /// All rows of a statement, whose size its text must bound.
-    pub(super) async fn fetch(&self, sql: &'static str, arguments: PgArguments) -> Result<Vec<PgRow>, StoreError> {
+    pub(super) async fn fetch(
+        &self,
+        sql: &'static str,
+        arguments: PgArguments,
+    ) -> Result<Vec<PgRow>, StoreError> {
         let place = timeout(WAIT, self.places.acquire()).await;
         let place = place.map_err(|_| unavailable("all connections to it are in use"))?;
         let _place = place.map_err(|_| unavailable("it is closed"))?;

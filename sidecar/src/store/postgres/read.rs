@@ -8,8 +8,8 @@ use sqlx::Row;
 use sqlx::postgres::{PgArguments, PgRow};
 
 use super::super::{
-    Body, Cursor, Entry, InForce, LARGE, Listed, Listing, Lookup, Order, PAGE_BYTES, PAGE_ENTRIES, Page, State,
-    StoreError,
+    Body, Cursor, Entry, InForce, LARGE, Listed, Listing, Lookup, Order, PAGE_BYTES, PAGE_ENTRIES, Page,
+    State, StoreError,
 };
 use super::connect::Server;
 use super::pool::Pool;
@@ -96,9 +96,10 @@ impl Reader {
         let (sql, arguments) = match lookup {
             Lookup::Id(id) => (sql::BY_ID, arguments(signed(id))?),
             Lookup::Identity(identity) => (sql::BY_IDENTITY, arguments(&identity.0[..])?),
-            Lookup::Identities(identities) => {
-                (sql::BY_IDENTITIES, arguments(identities.iter().map(|name| &name.0[..]).collect::<Vec<_>>())?)
-            }
+            Lookup::Identities(identities) => (
+                sql::BY_IDENTITIES,
+                arguments(identities.iter().map(|name| &name.0[..]).collect::<Vec<_>>())?,
+            ),
             Lookup::Key(key) => (sql::BY_KEY, arguments(&key.0[..])?),
             Lookup::GreatestBlock => {
                 let mut arguments = arguments(&Key::block_height(0).0[..])?;
@@ -107,7 +108,9 @@ impl Reader {
             }
         };
         let rows = self.pool.fetch(sql, arguments).await?;
-        self.entries(&rows, 0).await
+        let mut entries = self.entries(&rows, 0).await?;
+        entries.sort_unstable_by_key(|entry| entry.id);
+        Ok(entries)
     }
 
     pub(super) async fn list(&self, listing: Listing) -> Result<Listed, StoreError> {

@@ -23,7 +23,8 @@ const PARTS: usize = 16;
 
 /// Settings that not every server has, and one that must not be as some have it: an event that was told to
 /// subscribers must be on the server's disk.
-const SETTINGS: &str = "SELECT pg_backend_pid(), (SELECT count(set_config(name, wanted, false)) FROM pg_settings
+const SETTINGS: &str =
+    "SELECT pg_backend_pid(), (SELECT count(set_config(name, wanted, false)) FROM pg_settings
     JOIN (VALUES ('client_connection_check_interval', '1s', '0'), ('idle_session_timeout', '0', NULL),
         ('synchronous_commit', 'on', 'off')) AS ours (name, wanted, instead_of) USING (name)
     WHERE instead_of IS NULL OR setting = instead_of)";
@@ -131,7 +132,8 @@ impl Session {
                 && arrival.version.as_ref().is_none_or(|version| self.versions.contains_key(version.json()))
         }) && batch.cursors.iter().all(|cursor| self.sources.contains_key(&cursor.node))
             && in_force.is_none_or(|in_force| {
-                self.versions.contains_key(in_force.version.json()) && self.sources.contains_key(&in_force.node)
+                self.versions.contains_key(in_force.version.json())
+                    && self.sources.contains_key(&in_force.node)
             })
     }
 

@@ -56,22 +56,17 @@ pub(super) const PAGE_OF_ALL: &str =
 pub(super) const PAGE_OF_ONE: &str = page!("(channel, id) >= ($2, $1) AND channel <= $2", "channel, id");
 pub(super) const BY_ID: &str = entries!("id = $1");
 pub(super) const BY_IDENTITY: &str = entries!("identity = $1");
-pub(super) const BY_IDENTITIES: &str = entries!("identity = ANY ($1) ORDER BY id");
+pub(super) const BY_IDENTITIES: &str = entries!("identity = ANY ($1)");
 pub(super) const BY_KEY: &str = entries!(
     "id IN (SELECT id FROM casper_sidecar.entry WHERE key = $1
-        UNION ALL SELECT entry FROM casper_sidecar.further_key WHERE key = $1)
-    ORDER BY id"
+        UNION ALL SELECT entry FROM casper_sidecar.further_key WHERE key = $1)"
 );
 pub(super) const GREATEST_BLOCK: &str = entries!("key BETWEEN $1 AND $2 ORDER BY key DESC LIMIT 1");
 pub(super) const LIST: [&str; 2] =
     [bounded!("id >= $1 AND kind <> 7", "id", "$2"), bounded!("id <= $1 AND kind <> 7", "id DESC", "$2")];
 /// For the kinds that `entry_by_kind` has; the first condition is the index's own.
 pub(super) const LIST_KIND: [&str; 2] = [
-    bounded!(
-        "kind NOT IN (1, 5) AND kind <> 7 AND (kind, id) >= ($3, $1) AND kind <= $3",
-        "kind, id",
-        "$2"
-    ),
+    bounded!("kind NOT IN (1, 5) AND kind <> 7 AND (kind, id) >= ($3, $1) AND kind <= $3", "kind, id", "$2"),
     bounded!(
         "kind NOT IN (1, 5) AND kind <> 7 AND (kind, id) <= ($3, $1) AND kind >= $3",
         "kind DESC, id DESC",

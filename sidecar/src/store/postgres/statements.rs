@@ -104,7 +104,9 @@ pub(super) fn add_arrivals(
     sources: &Numbers,
 ) -> Result<(), sqlx::Error> {
     add_column(arguments, arrivals, |arrival| signed(arrival.received_at))?;
-    add_column(arguments, arrivals, |arrival| arrival.version.as_ref().map(|version| versions[version.json()]))?;
+    add_column(arguments, arrivals, |arrival| {
+        arrival.version.as_ref().map(|version| versions[version.json()])
+    })?;
     add_column(arguments, arrivals, |arrival| sources[&arrival.node])?;
     add_column(arguments, arrivals, |arrival| {
         let len = arrival.event.payload.len();

@@ -41,9 +41,9 @@ impl Writer {
 
     async fn reconnect(&mut self) -> Result<Session, StoreError> {
         let mut connection = self.server.connect().await.map_err(unavailable)?;
-        let taken = lock::take(&mut connection, &self.server, Some(self.process)).await.map_err(unavailable)?;
-        let mut session =
-            Session::begin(connection, &self.server, self.epoch).await.map_err(unavailable)?;
+        let taken =
+            lock::take(&mut connection, &self.server, Some(self.process)).await.map_err(unavailable)?;
+        let mut session = Session::begin(connection, &self.server, self.epoch).await.map_err(unavailable)?;
         if !session.is_own().await.map_err(unavailable)? {
             return Err(self.lose(
                 "another sidecar has opened the database while the connection was lost: stop one of the two"

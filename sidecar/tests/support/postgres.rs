@@ -209,6 +209,12 @@ impl Server {
         self.ready().await;
     }
 
+    /// Its first process, from which all others come.
+    pub(crate) fn process(&self) -> Option<u32> {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).ok()?;
+        file.lines().next()?.parse().ok()
+    }
+
     /// Waits until it answers.
     pub(crate) async fn ready(&self) {
         for _ in 0..600 {

@@ -12,6 +12,7 @@ use crate::event::{Endpoint, EntryId};
 
 /// The log, in either of the databases.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a process, behind a pointer")]
 pub enum AnyStore {
     /// In an SQLite file.
     Sqlite(Sqlite),

@@ -13,8 +13,8 @@ use std::time::SystemTime;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::config::{Database, Storage};
-use crate::store::sqlite::Sqlite;
+use crate::config::Storage;
+use crate::store::any::AnyStore;
 use crate::store::{OpenError, Store};
 
 /// What a run reaches the outside world by.
@@ -32,7 +32,7 @@ pub trait Environment: Clone + Send + Sync + 'static {
     /// Binds a port; 0 takes a free one.
     fn bind(&self, address: IpAddr, port: u16) -> impl Future<Output = io::Result<Self::Listener>> + Send;
 
-    /// Opens the log, as its one writer.
+    /// Opens the log, as its one writer. May wait for a database that is not there yet; the future can be dropped.
     fn open_store(&self, storage: &Storage) -> impl Future<Output = Result<Self::Store, OpenError>> + Send;
 
     /// The wall clock.
@@ -76,7 +76,7 @@ impl RealEnvironment {
 impl Environment for RealEnvironment {
     type Io = TcpStream;
     type Listener = TcpListener;
-    type Store = Sqlite;
+    type Store = AnyStore;
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that dials")]
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
@@ -90,15 +90,8 @@ impl Environment for RealEnvironment {
         TcpListener::bind((address, port)).await
     }
 
-    async fn open_store(&self, storage: &Storage) -> Result<Sqlite, OpenError> {
-        match &storage.database {
-            Database::Sqlite(config) => Sqlite::open(&storage.path, config).await,
-            Database::Postgres(_) => Err(OpenError::Refused(
-                "PostgreSQL is not supported by this version yet: use [storage.sqlite_config], and unset the \
-                 variables SIDECAR_POSTGRES_*"
-                    .to_owned(),
-            )),
-        }
+    async fn open_store(&self, storage: &Storage) -> Result<AnyStore, OpenError> {
+        AnyStore::open(storage).await
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]

@@ -125,6 +125,10 @@ impl From<StoreError> for Refusal {
                 error!(id, "a request could not be answered, since an entry cannot be read back: {source}");
                 Self::Internal
             }
+            StoreError::Lost(source) => {
+                error!("a request could not be answered, since the database is lost: {source}");
+                Self::Internal
+            }
         }
     }
 }

@@ -76,7 +76,12 @@ pub async fn run<E: Environment>(
     shutdown: CancellationToken,
 ) -> anyhow::Result<Outcome> {
     let metrics = Arc::new(Metrics::new().context("the metrics are not well defined")?);
-    let store = environment.open_store(&config.storage).await.context("cannot open the database")?;
+    // A database on another machine may be waited for: not for longer than the sidecar is wanted.
+    let store = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return Ok(Outcome { cause: Cause::Asked, complete: true }),
+        opened = environment.open_store(&config.storage) => opened.context("cannot open the database")?,
+    };
     let store = Arc::new(store);
     let state = store.state().await.context("cannot read the database")?;
     let version = state.in_force.as_ref().map(|in_force| in_force.version.clone());

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use casper_event_sidecar::command::check_config;
-use casper_event_sidecar::config::{Config, ConfigError, Database, Loaded};
+use casper_event_sidecar::config::{Config, ConfigError, Database, Loaded, SslMode};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)
@@ -80,6 +80,7 @@ fn what_the_default_file_has_commented_out_is_the_default() {
     fs::write(&path, with_postgres).expect("written");
     let Database::Postgres(postgres) = load(&path).storage.database else { panic!("expected PostgreSQL") };
     assert_eq!((postgres.port, postgres.max_connections_in_pool), (5432, 10));
+    assert_eq!(postgres.ssl_mode, SslMode::Prefer);
 }
 
 #[test]

@@ -2,8 +2,10 @@
 //! subscribers on real sockets. What it prints is explained in `docs/benchmarks.md`.
 //!
 //! `cargo bench -p casper-event-sidecar --bench pipeline -- [--quick] [PART ...]`, where a part is one of `idle`,
-//! `ingest`, `nodes`, `fanout`, `latency`, `replay`.
+//! `ingest`, `postgres`, `nodes`, `fanout`, `latency`, `replay`.
 
+#[path = "../../tests/support/postgres.rs"]
+mod postgres;
 mod process;
 mod source;
 mod subscribers;
@@ -51,6 +53,11 @@ fn main() -> anyhow::Result<()> {
         if wanted("ingest") {
             ingest("ingest, signatures of 344 bytes", 1, scale.signatures, signatures).await?;
             ingest("ingest, a chain's mix", 1, scale.mixed, mixed).await?;
+        }
+        if wanted("postgres") {
+            ingest_to_postgres("to PostgreSQL, signatures of 344 bytes", scale.signatures / 2, signatures)
+                .await?;
+            ingest_to_postgres("to PostgreSQL, a chain's mix", scale.mixed / 2, mixed).await?;
         }
         if wanted("nodes") {
             let one = ingest("one node, signatures", 1, scale.signatures / 2, signatures).await?;
@@ -120,6 +127,29 @@ async fn ingest(
     println!("  database bytes per event: {per_event:.0}");
     sidecar.stop().await?;
     Ok(cpu)
+}
+
+/// The same as [`ingest`] of one node, to a PostgreSQL server that syncs every commit.
+async fn ingest_to_postgres(
+    what: &str,
+    count: usize,
+    events: fn(usize) -> Box<dyn Iterator<Item = mock_node::Event> + Send>,
+) -> anyhow::Result<()> {
+    let Some(server) = postgres::own(&["fsync=on"]).await else { return Ok(()) };
+    let database = server.address.section(&server.address.new_database().await);
+    let node = source::node(5000).await?;
+    let sidecar = Sidecar::start_on(&database, &[&node]).await?;
+    node.wait_for_subscribers(3).await;
+    let process = server.process().context("the server has no process")?;
+    let (began, before) = (Instant::now(), sidecar.usage()?);
+    let server_before = process::cpu_of_all(process)?;
+    source::feed(&node, events(count)).await;
+    sidecar.wait_for_head(count as u64).await?;
+    let (time, usage) = (began.elapsed(), sidecar.usage()?.since(&before));
+    let with_server = process::cpu_of_all(process)? - server_before + usage.cpu;
+    row(what, count, time, &usage, sidecar.peak_mb());
+    row("  with the server", count, time, &Usage { cpu: with_server, ..usage }, sidecar.peak_mb());
+    sidecar.stop().await
 }
 
 /// Events of 7.5 kB to many subscribers, beside a bare loop that writes the same bytes to as many sockets.

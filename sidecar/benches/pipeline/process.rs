@@ -51,6 +51,27 @@ impl Usage {
     }
 }
 
+/// The section of a configuration for SQLite.
+const SQLITE: &str = "[storage.sqlite_config]\nfile_name = \"events.db3\"\nmax_connections_in_pool = 10\n\
+                      wal_autocheckpointing_interval = 1000\n";
+
+/// Time on a processor of a process and all that it started, whether they have ended or not.
+pub(crate) fn cpu_of_all(id: u32) -> anyhow::Result<Duration> {
+    let mut ticks = 0;
+    for entry in fs::read_dir("/proc")? {
+        let Ok(stat) = fs::read_to_string(entry?.path().join("stat")) else { continue };
+        let (Some(own), Some(rest)) = (stat.split(' ').next(), stat.rsplit(") ").next()) else { continue };
+        let fields: Vec<_> = rest.split(' ').collect();
+        let number = |at: usize| fields[at].parse::<u64>().unwrap_or(0);
+        if own.parse() == Ok(id) {
+            ticks += number(11) + number(12) + number(13) + number(14);
+        } else if number(1) == u64::from(id) {
+            ticks += number(11) + number(12);
+        }
+    }
+    Ok(Duration::from_millis(ticks * 10))
+}
+
 /// A running sidecar with a folder and free ports of its own.
 pub(crate) struct Sidecar {
     child: Child,
@@ -65,6 +86,11 @@ pub(crate) struct Sidecar {
 impl Sidecar {
     /// Starts one that listens to these nodes, and waits until its ports are open.
     pub(crate) async fn start(nodes: &[&Node]) -> anyhow::Result<Self> {
+        Self::start_on(SQLITE, nodes).await
+    }
+
+    /// The same with this section of the configuration for the database.
+    pub(crate) async fn start_on(database: &str, nodes: &[&Node]) -> anyhow::Result<Self> {
         // Beside the build, not in a temporary folder, which may be memory: a sync must be one.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let [events, rest, admin] = [free_port().await?, free_port().await?, free_port().await?];
@@ -80,9 +106,7 @@ impl Sidecar {
             );
         }
         config += &format!(
-            "[storage]\nstorage_path = \"{}\"\n[storage.sqlite_config]\nfile_name = \"events.db3\"\n\
-             max_connections_in_pool = 10\nwal_autocheckpointing_interval = 1000\n\
-             [rest_server]\nport = {rest}\nmax_concurrent_requests = 50\nmax_requests_per_second = 50\n\
+            "[storage]\nstorage_path = \"{}\"\n{database}[rest_server]\nport = {rest}\nmax_concurrent_requests = 50\nmax_requests_per_second = 50\n\
              [event_stream_server]\nport = {events}\nmax_concurrent_subscribers = 200\nevent_stream_buffer_length = 5000\n\
              [admin_server]\nport = {admin}\nmax_concurrent_requests = 50\nmax_requests_per_second = 500\n",
             folder.path().display()

@@ -74,7 +74,12 @@ impl Display for Postgres {
         field(f, "database_name", text(&self.database_name))?;
         field(f, "database_username", text(&self.database_username))?;
         field(f, "database_password", text(&self.database_password.to_string()))?;
-        field(f, "max_connections_in_pool", self.max_connections_in_pool)
+        field(f, "max_connections_in_pool", self.max_connections_in_pool)?;
+        field(f, "ssl_mode", text(&self.ssl_mode.to_string()))?;
+        match &self.ssl_root_certificate {
+            Some(path) => field(f, "ssl_root_certificate", text(&path.to_string_lossy())),
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::Password;
+use super::{Password, SslMode};
 
 /// A sort of value.
 pub(super) trait Kind {
@@ -216,6 +217,37 @@ impl Kind for Secret {
 
     fn is_secret(&self) -> bool {
         true
+    }
+}
+
+/// Whether a connection is encrypted.
+pub(super) struct Ssl;
+
+impl Kind for Ssl {
+    type Value = SslMode;
+
+    fn expected(&self) -> String {
+        let names = SslMode::ALL.map(|(name, _)| format!("\"{name}\""));
+        format!("one of {}", names.join(", "))
+    }
+
+    fn read_text(&self, text: &str) -> Option<SslMode> {
+        SslMode::ALL.iter().find(|(name, _)| *name == text).map(|(_, mode)| *mode)
+    }
+}
+
+/// The path of a file, which need not be there.
+pub(super) struct File;
+
+impl Kind for File {
+    type Value = Option<PathBuf>;
+
+    fn expected(&self) -> String {
+        "the path of a file".to_owned()
+    }
+
+    fn read_text(&self, text: &str) -> Option<Option<PathBuf>> {
+        Text.read_text(text).map(|path| Some(path.into()))
     }
 }
 

@@ -137,8 +137,46 @@ pub struct Postgres {
     pub database_username: String,
     /// By which password.
     pub database_password: Password,
-    /// Connections to the server.
+    /// Connections to the server: one writes, the others read. There are at least two.
     pub max_connections_in_pool: u32,
+    /// Whether the connection is encrypted, and the server asked for a certificate.
+    pub ssl_mode: SslMode,
+    /// A file with the certificates, in PEM form, that the server's is to be signed by, besides those that this
+    /// machine trusts anyway.
+    pub ssl_root_certificate: Option<PathBuf>,
+}
+
+/// How a PostgreSQL server is connected to; the names are PostgreSQL's own for `sslmode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// `disable`: not encrypted.
+    Disable,
+    /// `prefer`: encrypted, if the server can. Who is in between can prevent it.
+    Prefer,
+    /// `require`: encrypted. Who the server is, is not checked.
+    Require,
+    /// `verify-ca`: encrypted, to a server with a certificate that is trusted.
+    VerifyCa,
+    /// `verify-full`: likewise, and the certificate is for the configured host.
+    VerifyFull,
+}
+
+impl SslMode {
+    /// All of them, by what the configuration calls them.
+    pub(crate) const ALL: [(&str, Self); 5] = [
+        ("disable", Self::Disable),
+        ("prefer", Self::Prefer),
+        ("require", Self::Require),
+        ("verify-ca", Self::VerifyCa),
+        ("verify-full", Self::VerifyFull),
+    ];
+}
+
+impl std::fmt::Display for SslMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let named = Self::ALL.iter().find(|(_, mode)| mode == self);
+        f.write_str(named.map_or("", |(name, _)| name))
+    }
 }
 
 /// `[event_stream_server]`

@@ -5,21 +5,23 @@
 
 use toml::de::DeValue;
 
-use super::field::{COUNT, DatabaseHost, FileName, Kind, PORT, Secret, Text};
+use super::field::{COUNT, DatabaseHost, File, FileName, Kind, PORT, Secret, Ssl, Text};
 use super::problem::Place;
 use super::section::{Section, refusal};
-use super::{Database, Postgres, Sqlite, Storage};
+use super::{Database, Postgres, Sqlite, SslMode, Storage};
 
 type Variables<'v> = &'v dyn Fn(&str) -> Option<String>;
 
 /// The variables, in the order of the documentation.
-const VARIABLES: [&str; 6] = [
+const VARIABLES: [&str; 8] = [
     "SIDECAR_POSTGRES_USERNAME",
     "SIDECAR_POSTGRES_PASSWORD",
     "SIDECAR_POSTGRES_DATABASE_NAME",
     "SIDECAR_POSTGRES_HOST",
     "SIDECAR_POSTGRES_MAX_CONNECTIONS",
     "SIDECAR_POSTGRES_PORT",
+    "SIDECAR_POSTGRES_SSL_MODE",
+    "SIDECAR_POSTGRES_SSL_ROOT_CERTIFICATE",
 ];
 
 /// `[storage]`. `None` if an error was noted.
@@ -98,6 +100,9 @@ fn postgres(mut section: Section<'_, '_>, variables: Variables<'_>) -> Option<Po
     let max_connections_in_pool =
         fields.read("max_connections_in_pool", "SIDECAR_POSTGRES_MAX_CONNECTIONS", COUNT, Some(10));
     let port = fields.read("port", "SIDECAR_POSTGRES_PORT", PORT, Some(5432));
+    let ssl_mode = fields.read("ssl_mode", "SIDECAR_POSTGRES_SSL_MODE", Ssl, Some(SslMode::Prefer));
+    let ssl_root_certificate =
+        fields.read("ssl_root_certificate", "SIDECAR_POSTGRES_SSL_ROOT_CERTIFICATE", File, Some(None));
     section.finish();
     Some(Postgres {
         host: host?,
@@ -106,6 +111,8 @@ fn postgres(mut section: Section<'_, '_>, variables: Variables<'_>) -> Option<Po
         database_username: database_username?,
         database_password: database_password?,
         max_connections_in_pool: max_connections_in_pool?,
+        ssl_mode: ssl_mode?,
+        ssl_root_certificate: ssl_root_certificate?,
     })
 }
 

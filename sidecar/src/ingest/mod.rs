@@ -179,7 +179,7 @@ impl<E: Environment> Ingest<E> {
                     sleep(wait).await;
                     wait = (wait * 2).min(BACK_OFF.1);
                 }
-                Err(corrupt @ StoreError::Corrupt { .. }) => return Err(corrupt),
+                Err(hopeless @ (StoreError::Corrupt { .. } | StoreError::Lost(_))) => return Err(hopeless),
             }
         };
         if tries > 0 {
@@ -252,7 +252,7 @@ impl<E: Environment> Ingest<E> {
                     sleep(BACK_OFF.1).await;
                     continue;
                 }
-                Err(corrupt @ StoreError::Corrupt { .. }) => return Err(corrupt),
+                Err(hopeless @ (StoreError::Corrupt { .. } | StoreError::Lost(_))) => return Err(hopeless),
             };
             let mut announcement = None;
             for entry in page.entries {

@@ -10,12 +10,14 @@
 //! - One writer: whoever opens the store holds it against any other until it is dropped.
 //! - Reads never wait for a write, and see whole batches only.
 //!
-//! The three implementations are [`sqlite`], which is the default, PostgreSQL (to come), and [`model`], which
-//! keeps everything in memory, and in which simulations inject faults.
+//! The three implementations are [`sqlite`], which is the default, [`postgres`], and [`model`], which keeps
+//! everything in memory, and in which simulations inject faults. [`any`] is what a configuration chose.
 
+pub mod any;
 #[cfg(test)]
 mod contract;
 pub mod model;
+pub mod postgres;
 pub mod sqlite;
 
 use std::future::Future;
@@ -211,6 +213,9 @@ pub enum StoreError {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The log is not this sidecar's to write any more, or not as it left it: the run ends.
+    #[error("the database is lost to this sidecar")]
+    Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Why a store could not be opened.

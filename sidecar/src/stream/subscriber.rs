@@ -220,6 +220,10 @@ impl<S: Store> Subscriber<S> {
                 error!(endpoint = %self.endpoint, id, "a replay ends, since an entry cannot be read: {source}");
                 None
             }
+            StoreError::Lost(source) => {
+                error!(endpoint = %self.endpoint, "a replay ends, since the database is lost: {source}");
+                None
+            }
         }
     }
 

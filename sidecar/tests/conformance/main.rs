@@ -4,6 +4,8 @@
 mod mutated;
 #[path = "../../../conformance/tests/against_toy/mutation.rs"]
 mod mutation;
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod process;
 mod shapes;
 
@@ -19,6 +21,18 @@ use self::process::{Sidecar, node, origin};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sidecar_conforms_to_its_documentation() {
+    check_conforms(async |nodes| Sidecar::start(nodes).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sidecar_conforms_to_its_documentation_on_postgresql() {
+    let Some(server) = postgres::shared().await else { return };
+    let database = server.section(&server.new_database().await);
+    check_conforms(async |nodes| Sidecar::start_on(&database, nodes).await).await;
+}
+
+/// Runs all checks on a sidecar that listens to two nodes, to its very end.
+async fn check_conforms(start: impl AsyncFnOnce(&[&Running]) -> Sidecar) {
     let nodes = [node().await, node().await];
     let listener = RealNetwork::loopback().bind(0).await.expect("loopback has free ports");
     let control = listener.local_addr().expect("a bound listener has an address");
@@ -27,7 +41,7 @@ async fn the_sidecar_conforms_to_its_documentation() {
     let mut tasks = JoinSet::new();
     tasks.spawn(control::serve::<RealNetwork>(listener, Controlled { nodes: named, player: None }));
 
-    let sidecar = Sidecar::start(&nodes.each_ref()).await;
+    let sidecar = start(&nodes.each_ref()).await;
     let addresses = Addresses {
         events: Some(sidecar.events.clone()),
         rest: Some(sidecar.rest.clone()),

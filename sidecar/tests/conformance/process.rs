@@ -1,4 +1,4 @@
-//! The binary as a process of its own, on free ports, with SQLite.
+//! The binary as a process of its own, on free ports.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -26,14 +26,23 @@ impl Drop for Sidecar {
     }
 }
 
+/// The section of a configuration for SQLite.
+const SQLITE: &str = "[storage.sqlite_config]\nfile_name = \"events.db3\"\nmax_connections_in_pool = 10\n\
+                      wal_autocheckpointing_interval = 1000\n";
+
 impl Sidecar {
-    /// Starts the binary for these nodes and waits until its servers answer.
+    /// Starts the binary for these nodes, with SQLite, and waits until its servers answer.
     pub(crate) async fn start(nodes: &[&Running]) -> Self {
+        Self::start_on(SQLITE, nodes).await
+    }
+
+    /// The same with this section of the configuration for the database.
+    pub(crate) async fn start_on(database: &str, nodes: &[&Running]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
         let ports = [free_port().await, free_port().await, free_port().await];
         let config = folder.path().join("config.toml");
         let places: Vec<_> = nodes.iter().map(|node| (node.sse_addr(), node.rest_addr())).collect();
-        std::fs::write(&config, configuration(folder.path(), ports, &places))
+        std::fs::write(&config, configuration(folder.path(), database, ports, &places))
             .expect("the configuration is written");
         let process = Command::new(env!("CARGO_BIN_EXE_casper-event-sidecar"))
             .arg("--path-to-config")
@@ -79,16 +88,18 @@ async fn free_port() -> u16 {
 }
 
 /// Twelve attempts a second apart: more time than a node of the suite is away, and an end within the suite's patience.
-fn configuration(folder: &Path, ports: [u16; 3], nodes: &[(SocketAddr, SocketAddr)]) -> String {
+fn configuration(
+    folder: &Path,
+    database: &str,
+    ports: [u16; 3],
+    nodes: &[(SocketAddr, SocketAddr)],
+) -> String {
     let [events, rest, admin] = ports;
     let mut text = format!(
         r#"
         [storage]
         storage_path = "{folder}"
-        [storage.sqlite_config]
-        file_name = "events.db3"
-        max_connections_in_pool = 10
-        wal_autocheckpointing_interval = 1000
+        {database}
         [rest_server]
         address = "127.0.0.1"
         port = {rest}

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod postgres;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -31,23 +33,28 @@ pub(crate) struct Place {
     pub events: u16,
     pub rest: u16,
     pub admin: u16,
+    /// The section of the configuration that says which database.
+    pub database: String,
 }
 
 impl Place {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
-        Self { folder, events: free_port().await, rest: free_port().await, admin: free_port().await }
+        let [events, rest, admin] = [free_port().await, free_port().await, free_port().await];
+        let database = "[storage.sqlite_config]\nfile_name = \"events.db3\"\nmax_connections_in_pool = 10\n\
+                        wal_autocheckpointing_interval = 1000\n"
+            .to_owned();
+        Self { folder, events, rest, admin, database }
     }
 
     /// Writes a configuration for these nodes, given by their ports.
     pub(crate) fn configure(&self, nodes: &[(u16, u16)], max_attempts: u32) -> PathBuf {
         let mut text = format!(
-            "[storage]\nstorage_path = \"{}\"\n[storage.sqlite_config]\nfile_name = \"events.db3\"\n\
-             max_connections_in_pool = 10\nwal_autocheckpointing_interval = 1000\n\
-             [rest_server]\nport = {}\nmax_concurrent_requests = 50\nmax_requests_per_second = 50\n\
+            "[storage]\nstorage_path = \"{}\"\n{}[rest_server]\nport = {}\nmax_concurrent_requests = 50\nmax_requests_per_second = 50\n\
              [event_stream_server]\nport = {}\nmax_concurrent_subscribers = 100\nevent_stream_buffer_length = 5000\n\
              [admin_server]\nport = {}\nmax_concurrent_requests = 50\nmax_requests_per_second = 50\n",
             self.storage().display(),
+            self.database,
             self.rest,
             self.events,
             self.admin

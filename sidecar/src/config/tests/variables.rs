@@ -1,13 +1,15 @@
 use super::*;
-use crate::config::{Database, Password, Postgres};
+use crate::config::{Database, Password, Postgres, SslMode};
 
-const ALL: [(&str, &str); 6] = [
+const ALL: [(&str, &str); 8] = [
     ("SIDECAR_POSTGRES_USERNAME", "v-user"),
     ("SIDECAR_POSTGRES_PASSWORD", "v-s3cret"),
     ("SIDECAR_POSTGRES_DATABASE_NAME", "v-events"),
     ("SIDECAR_POSTGRES_HOST", "v-host"),
     ("SIDECAR_POSTGRES_MAX_CONNECTIONS", "77"),
     ("SIDECAR_POSTGRES_PORT", "6543"),
+    ("SIDECAR_POSTGRES_SSL_MODE", "verify-full"),
+    ("SIDECAR_POSTGRES_SSL_ROOT_CERTIFICATE", "/v/ca.pem"),
 ];
 
 fn parse_with(storage: &str, variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
@@ -40,6 +42,8 @@ fn of_the_file() -> Postgres {
         database_username: "sidecar".to_owned(),
         database_password: Password::new("s3cret"),
         max_connections_in_pool: 10,
+        ssl_mode: SslMode::Prefer,
+        ssl_root_certificate: None,
     }
 }
 
@@ -51,6 +55,8 @@ fn of_the_variables() -> Postgres {
         database_username: "v-user".to_owned(),
         database_password: Password::new("v-s3cret"),
         max_connections_in_pool: 77,
+        ssl_mode: SslMode::VerifyFull,
+        ssl_root_certificate: Some("/v/ca.pem".into()),
     }
 }
 
@@ -66,12 +72,22 @@ fn each_variable_wins_over_its_field() {
     check(POSTGRES, &ALL[3..4], Postgres { host: "v-host".to_owned(), ..of_the_file() });
     check(POSTGRES, &ALL[4..5], Postgres { max_connections_in_pool: 77, ..of_the_file() });
     check(POSTGRES, &ALL[5..6], Postgres { port: 6543, ..of_the_file() });
+    check(POSTGRES, &ALL[6..7], Postgres { ssl_mode: SslMode::VerifyFull, ..of_the_file() });
+    let certificate = Some("/v/ca.pem".into());
+    check(POSTGRES, &ALL[7..], Postgres { ssl_root_certificate: certificate, ..of_the_file() });
+    let with_ssl = format!("{POSTGRES}ssl_mode = \"require\"\nssl_root_certificate = \"ca.pem\"\n");
+    let certificate = Some("ca.pem".into());
+    let of_the_section =
+        Postgres { ssl_mode: SslMode::Require, ssl_root_certificate: certificate, ..of_the_file() };
+    check(&with_ssl, &[], of_the_section);
 }
 
 #[test]
 fn the_variables_alone_are_enough() {
     check("", &ALL, of_the_variables());
-    check("", &ALL[..4], Postgres { port: 5432, max_connections_in_pool: 10, ..of_the_variables() });
+    let with_defaults =
+        Postgres { port: 5432, max_connections_in_pool: 10, ssl_mode: SslMode::Prefer, ..of_the_variables() };
+    check("", &ALL[..4], Postgres { ssl_root_certificate: None, ..with_defaults });
     check("[storage.postgresql_config]", &ALL, of_the_variables());
 }
 
@@ -107,11 +123,14 @@ fn a_wrong_variable_is_named() {
             ("SIDECAR_POSTGRES_PORT", "0"),
             ("SIDECAR_POSTGRES_HOST", "db:5432"),
             ("SIDECAR_POSTGRES_MAX_CONNECTIONS", "many"),
+            ("SIDECAR_POSTGRES_SSL_MODE", "yes"),
         ],
         "error: variable SIDECAR_POSTGRES_HOST: expected an IP address, a host name or the folder of a socket, \
          found the text \"db:5432\" (leave out the port: it has a field of its own)\n\
          error: variable SIDECAR_POSTGRES_MAX_CONNECTIONS: expected a whole number from 1 to 4294967295, found the text \"many\"\n\
-         error: variable SIDECAR_POSTGRES_PORT: expected a port from 1 to 65535, found the text \"0\"",
+         error: variable SIDECAR_POSTGRES_PORT: expected a port from 1 to 65535, found the text \"0\"\n\
+         error: variable SIDECAR_POSTGRES_SSL_MODE: expected one of \"disable\", \"prefer\", \"require\", \"verify-ca\", \
+         \"verify-full\", found the text \"yes\"",
     );
 }
 

@@ -5,9 +5,12 @@ mod listing;
 mod place;
 mod random;
 mod reading;
+#[path = "../../../tests/support/postgres.rs"]
+pub(super) mod server;
 
 pub(super) use place::{
-    Folder, Place, arrival, batch, block, event, ids, is_new, json_of, of, shown, signature, version,
+    Database, Folder, Place, arrival, batch, block, event, ids, is_new, json_of, of, shown, signature,
+    version,
 };
 
 /// Makes a test of each function for each store.
@@ -17,6 +20,14 @@ macro_rules! on_every_store {
             $(#[tokio::test]
             async fn $name() {
                 $test(crate::store::contract::place::Folder::new()).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(place) = crate::store::contract::place::Database::new().await {
+                    $test(place).await;
+                }
             })*
         }
         mod on_the_model {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use super::server;
 use crate::config;
 use crate::event::{ApiVersion, Channel, EntryId, Event, Identity, Key, Kind, Payload};
 use crate::store::model::{Disk, Model};
+use crate::store::postgres::Postgres;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Appended, Arrival, Batch, Body, Entry, OpenError, Store};
 
@@ -48,6 +50,47 @@ impl Place for Folder {
 
     async fn open(&self) -> Result<Sqlite, OpenError> {
         Sqlite::open(self.0.path(), &Self::config()).await
+    }
+}
+
+/// A database of a server that the tests share.
+pub(crate) struct Database {
+    pub(crate) server: server::Address,
+    pub(crate) config: config::Postgres,
+}
+
+impl Database {
+    /// None if there is no server.
+    pub(crate) async fn new() -> Option<Self> {
+        Some(Self::on(server::shared().await?).await)
+    }
+
+    /// A new database on this server.
+    pub(crate) async fn on(server: server::Address) -> Self {
+        let config = config::Postgres {
+            host: server.host.clone(),
+            port: server.port,
+            database_name: server.new_database().await,
+            database_username: server.user.clone(),
+            database_password: config::Password::new(&*server.password),
+            max_connections_in_pool: 4,
+            ssl_mode: config::SslMode::Prefer,
+            ssl_root_certificate: None,
+        };
+        Self { server, config }
+    }
+
+    /// Runs SQL beside the store.
+    pub(crate) async fn run(&self, sql: &str) {
+        self.server.run(&self.config.database_name, sql).await;
+    }
+}
+
+impl Place for Database {
+    type Store = Postgres;
+
+    async fn open(&self) -> Result<Postgres, OpenError> {
+        Postgres::open(&self.config).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::place::{Folder, Place, Shown};
+use super::place::{Database, Folder, Place, Shown};
 use super::{event, json_of, of, shown, version};
 use crate::event::{Channel, Endpoint, EntryId, Event, Filter, Identity, Key, Kind};
 use crate::store::model::{Disk, Fault};
@@ -282,6 +282,22 @@ proptest! {
     fn sqlite_is_like_a_naive_log(operations in vec(operation(), 1..30)) {
         run(async {
             let mut pair = Pair::new(Folder::new()).await;
+            for operation in &operations {
+                pair.apply(operation).await;
+            }
+            pair.check_page(None, 0).await;
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn postgres_is_like_a_naive_log(operations in vec(operation(), 1..30)) {
+        run(async {
+            let Some(place) = Database::new().await else { return };
+            let mut pair = Pair::new(place).await;
             for operation in &operations {
                 pair.apply(operation).await;
             }

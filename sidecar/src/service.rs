@@ -91,3 +91,54 @@ fn tell(states: &[NotifyState<'_>]) {
         warn!("the service manager cannot be told ({}): {error}", states[0]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::net::TcpListener;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::environment::RealEnvironment;
+
+    /// Whether a watch over a bound port hears of life twice, while `serve` does with the port what it does.
+    async fn is_alive<F: Future<Output = ()>>(serve: impl FnOnce(TcpListener) -> F) -> bool {
+        let environment = RealEnvironment::default();
+        let listener = environment.bind(Ipv4Addr::LOCALHOST.into(), 0).await.expect("a free port");
+        let ports = vec![("server", listener.local_addr().expect("bound"))];
+        let words = Arc::new(AtomicUsize::new(0));
+        let counted = words.clone();
+        let watch = watch(environment, ports, Some(Duration::from_millis(200)), move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let heard = async {
+            while words.load(Ordering::Relaxed) < 2 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            () = watch => unreachable!("it never ends"),
+            () = serve(listener) => unreachable!("it never ends"),
+            () = heard => true,
+            () = sleep(Duration::from_secs(2)) => words.load(Ordering::Relaxed) > 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_served_is_alive_and_one_that_is_only_bound_is_not() {
+        let served = is_alive(async |listener| {
+            loop {
+                drop(listener.accept().await.expect("accepted"));
+            }
+        });
+        assert!(served.await);
+        // The operating system accepts on its behalf, but nobody lets go.
+        let bound = is_alive(async |listener| {
+            pending::<()>().await;
+            drop(listener);
+        });
+        assert!(!bound.await);
+    }
+}

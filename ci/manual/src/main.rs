@@ -30,7 +30,8 @@ fn write(mut command: clap::Command, folder: &Path) -> anyhow::Result<()> {
         let mut file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         clap_complete::generate(shell, &mut command, &name, &mut file);
     }
-    clap_mangen::generate_to(command, &folder).context("cannot write the man pages")?;
+    // A page for each way to ask for help would say nothing.
+    clap_mangen::generate_to(command.disable_help_subcommand(true), &folder).context("cannot write the man pages")?;
     Ok(())
 }
 

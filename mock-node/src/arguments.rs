@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of `mock-node`. The command acts on it, and its man page and completions are made from it.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -6,19 +6,27 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand};
-use mock_node::recording::Speed;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::recording::Speed;
+
+/// The description of the arguments.
+pub fn arguments() -> clap::Command {
+    Arguments::command()
+}
 
 /// A scriptable Casper node: test consumers of its event stream without a chain.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub(crate) struct Arguments {
+pub struct Arguments {
+    /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub command: Command,
 }
 
+/// What to do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Play a script
     Run(Run),
     /// Make up a believable chain, without end or up to a number of blocks
@@ -41,98 +49,104 @@ pub(crate) enum Command {
 
 /// Where nodes are served.
 #[derive(Debug, Args)]
-pub(crate) struct Place {
+pub struct Place {
     /// Port of the first node's event stream, the next nodes taking the ports above; else the script's, else any free
     #[arg(long)]
-    pub(crate) sse_port: Option<u16>,
+    pub sse_port: Option<u16>,
     /// Port of the first node's /status, the next nodes taking the ports above; else the script's, else any free
     #[arg(long)]
-    pub(crate) rest_port: Option<u16>,
+    pub rest_port: Option<u16>,
     /// Port of the control API; it is not served without one. 0 takes any free one
     #[arg(long)]
-    pub(crate) control_port: Option<u16>,
+    pub control_port: Option<u16>,
     /// Address to serve on
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    pub(crate) bind: IpAddr,
+    pub bind: IpAddr,
 }
 
+/// How a script is played.
 #[derive(Debug, Args)]
-pub(crate) struct Run {
+pub struct Run {
     /// The script, a TOML file
-    pub(crate) script: PathBuf,
+    pub script: PathBuf,
+    /// Where the nodes are served.
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub place: Place,
     /// Let each step wait for the control call POST /script/step; `wait` then takes no time
     #[arg(long, requires = "control_port")]
-    pub(crate) step: bool,
+    pub step: bool,
     /// End when the script is through, instead of serving on
     #[arg(long)]
-    pub(crate) exit: bool,
+    pub exit: bool,
 }
 
+/// What chain is made up.
 #[derive(Debug, Args)]
-pub(crate) struct Generate {
+pub struct Generate {
+    /// Where the nodes are served.
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub place: Place,
     /// Same seed, same chain
     #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
+    pub seed: u64,
     /// Nodes of the chain: the same events with other ids, in other orders, at other times
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=50))]
-    pub(crate) nodes: u16,
+    pub nodes: u16,
     /// Number of the first node, for nodes of one chain in several processes
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) first_node: u16,
+    pub first_node: u16,
     /// Events per second and node, on average; else a block takes --block-time. `max` for as fast as possible, held
     /// back by the slowest subscriber (with --hold-back)
     #[arg(long)]
-    pub(crate) rate: Option<Rate>,
+    pub rate: Option<Rate>,
     /// Time between blocks
     #[arg(long, default_value = "4096ms", value_parser = humantime::parse_duration, conflicts_with = "rate")]
-    pub(crate) block_time: Duration,
+    pub block_time: Duration,
     /// Stop after so many blocks, instead of never
     #[arg(long)]
-    pub(crate) blocks: Option<u64>,
+    pub blocks: Option<u64>,
     /// Height of the first block: go on with a chain where it was left. `now` for the block that comes next by
     /// --genesis and the clock: processes with the same arguments then send the same blocks at the same time
     #[arg(long, default_value = "0")]
-    pub(crate) start_height: StartHeight,
+    pub start_height: StartHeight,
     /// Time of the block of height 0, RFC 3339; else such that the first generated block is of now
     #[arg(long, value_parser = humantime::parse_rfc3339)]
-    pub(crate) genesis: Option<std::time::SystemTime>,
+    pub genesis: Option<std::time::SystemTime>,
     /// Validators that sign each block
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=500))]
-    pub(crate) validators: u16,
+    pub validators: u16,
     /// Deploys accepted per block
     #[arg(long, default_value_t = 3)]
-    pub(crate) deploys_per_block: u32,
+    pub deploys_per_block: u32,
     /// Blocks per era
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) era_length: u64,
+    pub era_length: u64,
     /// Version of software and protocol
     #[arg(long, default_value = "1.5.8")]
-    pub(crate) version: String,
+    pub version: String,
     /// Version that the nodes tell of themselves, if it is another than that of the chain's blocks
     #[arg(long)]
-    pub(crate) node_version: Option<String>,
+    pub node_version: Option<String>,
     /// Events kept for `start_from`
     #[arg(long, default_value_t = 5000)]
-    pub(crate) ring: usize,
+    pub ring: usize,
     /// Wait for slow subscribers instead of cutting them
     #[arg(long)]
-    pub(crate) hold_back: bool,
+    pub hold_back: bool,
     /// Do not begin before so many subscribers are connected to each node
     #[arg(long, default_value_t = 0)]
-    pub(crate) wait_subscribers: usize,
+    pub wait_subscribers: usize,
     /// End after the last block, instead of serving on
     #[arg(long, requires = "blocks")]
-    pub(crate) exit: bool,
+    pub exit: bool,
 }
 
 /// Where a chain begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StartHeight {
+pub enum StartHeight {
+    /// At this height.
     At(u64),
+    /// At the block that comes next by the genesis and the clock.
     Now,
 }
 
@@ -152,8 +166,10 @@ impl std::str::FromStr for StartHeight {
 
 /// Events per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Rate {
+pub enum Rate {
+    /// So many, on average.
     PerSecond(f64),
+    /// As many as possible.
     Max,
 }
 
@@ -172,44 +188,47 @@ impl std::str::FromStr for Rate {
     }
 }
 
+/// What is saved, and where.
 #[derive(Debug, Args)]
-pub(crate) struct Record {
+pub struct Record {
     /// What to record; a URL without a path stands for the three filters of a 1.x node
     #[arg(long, required = true, num_args = 1..)]
-    pub(crate) sse: Vec<String>,
+    pub sse: Vec<String>,
     /// The file to write
     #[arg(long)]
-    pub(crate) out: PathBuf,
+    pub out: PathBuf,
     /// Ask for what the server still has from this id on
     #[arg(long)]
-    pub(crate) start_from: Option<u32>,
+    pub start_from: Option<u32>,
     /// Stop after so many events
     #[arg(long)]
-    pub(crate) events: Option<u64>,
+    pub events: Option<u64>,
     /// Stop after so long
     #[arg(long, value_parser = humantime::parse_duration)]
-    pub(crate) time: Option<Duration>,
+    pub time: Option<Duration>,
 }
 
+/// How a recording is played.
 #[derive(Debug, Args)]
-pub(crate) struct Replay {
+pub struct Replay {
     /// A recording
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
+    /// Where the nodes are served.
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub place: Place,
     /// `1x` as recorded, `10x` ten times as fast, `max` without pauses
     #[arg(long, default_value = "1x")]
-    pub(crate) speed: Speed,
+    pub speed: Speed,
     /// Do not begin before so many subscribers are connected to each node
     #[arg(long, default_value_t = 0)]
-    pub(crate) wait_subscribers: usize,
+    pub wait_subscribers: usize,
     /// Events kept for `start_from`; 5000 if absent
     #[arg(long)]
-    pub(crate) ring: Option<usize>,
+    pub ring: Option<usize>,
     /// Wait for slow subscribers instead of cutting them
     #[arg(long)]
-    pub(crate) hold_back: bool,
+    pub hold_back: bool,
     /// End when the recording is through, instead of serving on
     #[arg(long)]
-    pub(crate) exit: bool,
+    pub exit: bool,
 }

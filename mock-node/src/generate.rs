@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use mock_node::{
     Laggards, Node,
+    arguments::{Generate, Rate, StartHeight},
     chain::{Chain, ChainConfig, Feed, several},
 };
 use tokio::{
@@ -11,11 +12,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{
-    Served,
-    arguments::{Generate, Rate, StartHeight},
-    end_signal, now,
-};
+use crate::{Served, end_signal, now};
 
 pub(crate) async fn generate(arguments: Generate) -> anyhow::Result<()> {
     let (config, start) = chain_config(&arguments)?;

@@ -20,6 +20,7 @@
 //! The crate never looks at a clock, a socket or a random number that was not handed to it: timers are tokio's, the
 //! network is a [`Network`], the wall clock is [`Builder::wall_clock`]. So it runs the same in a simulation.
 
+pub mod arguments;
 pub mod chain;
 pub mod control;
 pub mod event;

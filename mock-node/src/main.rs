@@ -1,6 +1,5 @@
 //! The command `mock-node`: arguments, logging, the real network and clock. Everything else is the library.
 
-mod arguments;
 mod generate;
 
 use std::{io, process::ExitCode, time::Duration};
@@ -9,13 +8,12 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use mock_node::{
     Builder, Laggards, Network as _, Node, RealNetwork, Running,
+    arguments::{Arguments, Command, Place, Record, Replay, Run},
     control::{self, Controlled},
     recording::{Recorder, Recording},
     script::{self, Player, Script},
 };
 use tokio::{signal::unix, task::JoinSet};
-
-use self::arguments::{Arguments, Command, Place, Record, Replay, Run};
 
 /// How long subscribers may take to read up to the `Shutdown`.
 const GRACE: Duration = Duration::from_secs(2);
@@ -23,7 +21,9 @@ const GRACE: Duration = Duration::from_secs(2);
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_unset| "info".into());
-    let coloured = io::IsTerminal::is_terminal(&io::stderr());
+    // https://no-color.org: any value that is not empty.
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let coloured = io::IsTerminal::is_terminal(&io::stderr()) && !no_color;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

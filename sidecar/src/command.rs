@@ -82,6 +82,11 @@ impl Command {
     }
 }
 
+/// The description of the arguments, from which the man page and the completions are made.
+pub fn arguments() -> clap::Command {
+    Arguments::command()
+}
+
 /// Reads the configuration at `path` and writes what it comes to, as TOML, to `output` and what is wrong to `problems`.
 ///
 /// `true` if nothing is wrong. Nothing is opened or bound.
@@ -114,7 +119,7 @@ pub fn check_config(
     }
 }
 
-/// The version, with the commit if the build was told it by the variable `SIDECAR_COMMIT`.
+/// The version, with the commit if the build knew it (see `build.rs`).
 fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!("SIDECAR_COMMIT") {
         Some(commit) if !commit.is_empty() => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),

@@ -24,6 +24,7 @@ mod refusal;
 mod rest;
 pub mod run;
 mod serve;
+pub mod service;
 pub mod store;
 mod stream;
 

@@ -24,9 +24,6 @@ pub(super) struct Progress {
     holes: Holes,
     /// Which filters are to be asked from the lowest hole on, and have not brought anything since.
     again: [bool; 3],
-    /// Whether a skipped message was already warned of since the last connection: a node that speaks garbage
-    /// must not fill the log.
-    warned: bool,
     /// The resume point of each filter as it was told last.
     told: [Option<u32>; 3],
     /// The message that was last looked at does not belong where its filter was left.
@@ -66,7 +63,6 @@ impl Progress {
             node,
             metrics,
             again: [false; 3],
-            warned: false,
             told,
             refuted: false,
         }
@@ -74,7 +70,6 @@ impl Progress {
 
     /// A new connection of `filter`: what to ask it for.
     pub(super) fn begin(&mut self, filter: Filter, everything: bool) -> Ask {
-        self.warned = false;
         // What was seen last is asked for first, since it proves that ids mean what they meant; for holes before it
         // there is another request, once they have been open for a while.
         let last = self.tracks[filter as usize].last().map(|(id, _)| id);
@@ -212,11 +207,7 @@ impl Progress {
     fn skipped(&mut self, filter: Filter, id: Option<u32>, reason: &str, why: &dyn std::fmt::Display) {
         self.metrics.skipped(filter, reason);
         self.metrics.error("connection_manager", &format!("deserialization_error:{filter}"));
-        if std::mem::replace(&mut self.warned, true) {
-            debug!(node = %self.node, %filter, ?id, "skipped a message that is no valid event: {why}");
-        } else {
-            warn!(node = %self.node, %filter, ?id, "skipped a message that is no valid event: {why}");
-        }
+        warn!(node = %self.node, %filter, ?id, "skipped a message that is no valid event: {why}");
     }
 
     /// The newest id that any filter brought.

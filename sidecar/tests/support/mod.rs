@@ -77,7 +77,7 @@ impl Place {
 
     /// Starts the binary and waits until its streams answer.
     pub(crate) async fn start(&self, config: &Path) -> Sidecar {
-        let sidecar = Sidecar { process: command(config).spawn().expect("the binary starts") };
+        let sidecar = Sidecar::spawn(&mut command(config));
         let answers = async {
             while TcpStream::connect(("127.0.0.1", self.events)).await.is_err() {
                 sleep(Duration::from_millis(20)).await
@@ -106,6 +106,11 @@ pub(crate) struct Sidecar {
 }
 
 impl Sidecar {
+    /// Starts what `command` says.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self { process: command.spawn().expect("the binary starts") }
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }

@@ -1,12 +1,17 @@
-//! The log of the process: filtered by `RUST_LOG`, plain or JSON, on standard error.
+//! The log of the process: filtered by `RUST_LOG`, plain or JSON, on standard error, and without floods.
 //!
 //! Set up once, by the binary. The library only writes `tracing` events, and tests may collect them otherwise.
 
+mod floods;
+
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+
+pub use floods::Floods;
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -45,21 +50,36 @@ pub enum LoggingError {
 
 /// Sets up the log of the process. `variables` gives the value of a variable of the environment, if it is set.
 ///
+/// The caller drives [`Floods::tell`] while it runs.
+///
 /// # Errors
 /// If `RUST_LOG` is wrong, or if the process has a log already.
-pub fn start(format: LogFormat, variables: impl Fn(&str) -> Option<String>) -> Result<(), LoggingError> {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter(variables("RUST_LOG").as_deref())?)
-        .with_writer(io::stderr);
-    match format {
-        LogFormat::Plain => {
-            // https://no-color.org: any value that is not empty.
-            let no_color = variables("NO_COLOR").is_some_and(|value| !value.is_empty());
-            log.with_ansi(io::stderr().is_terminal() && !no_color).finish().try_init()?;
-        }
-        LogFormat::Json => log.json().flatten_event(true).finish().try_init()?,
+pub fn start(format: LogFormat, variables: impl Fn(&str) -> Option<String>) -> Result<Floods, LoggingError> {
+    let floods = Floods::default();
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match format {
+        LogFormat::Plain => lines.with_ansi(is_coloured(io::stderr().is_terminal(), &variables)).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let filter = filter(variables("RUST_LOG").as_deref())?;
+    tracing_subscriber::registry().with(filter).with(floods.clone()).with(lines).try_init()?;
+    Ok(floods)
+}
+
+/// Writes why the process ends, to standard error: as a line of a JSON log that is there, else for people.
+pub fn tell_end(error: &anyhow::Error, format: LogFormat, variables: impl Fn(&str) -> Option<String>) {
+    if format == LogFormat::Json && tracing::dispatcher::has_been_set() {
+        tracing::error!("{error:#}");
+    } else if is_coloured(io::stderr().is_terminal(), &variables) {
+        eprintln!("\u{1b}[1;31mError:\u{1b}[0m {error:#}");
+    } else {
+        eprintln!("Error: {error:#}");
     }
-    Ok(())
+}
+
+/// Whether colours are for the eyes of a person who wants them. <https://no-color.org>: any value that is not empty.
+fn is_coloured(is_terminal: bool, variables: impl Fn(&str) -> Option<String>) -> bool {
+    is_terminal && variables("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// The filter that `RUST_LOG` asks for; `info` if it is not set or empty.
@@ -101,6 +121,17 @@ mod tests {
     fn check(directives: Option<&str>, expected: Result<&str, &str>) {
         let filter = filter(directives).map(|filter| filter.to_string()).map_err(|error| error.to_string());
         assert_eq!(filter, expected.map(str::to_owned).map_err(str::to_owned));
+    }
+
+    #[test]
+    fn colours_are_for_a_terminal_whose_owner_wants_them() {
+        let is_coloured = |is_terminal, no_color: Option<&str>| {
+            is_coloured(is_terminal, |name| no_color.filter(|_| name == "NO_COLOR").map(str::to_owned))
+        };
+        assert!(is_coloured(true, None));
+        assert!(is_coloured(true, Some("")));
+        assert!(!is_coloured(true, Some("1")));
+        assert!(!is_coloured(false, None));
     }
 
     #[test]

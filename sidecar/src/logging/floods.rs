@@ -79,7 +79,7 @@ impl Floods {
             if node.is_empty() {
                 warn!(lines, "left out of the log: lines like: {example}");
             } else {
-                warn!(node, lines, "left out of the log: lines like: {example}");
+                warn!(%node, lines, "left out of the log: lines like: {example}");
             }
         }
     }

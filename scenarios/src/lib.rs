@@ -7,16 +7,13 @@
 //!
 //! In reading order: [`world`], [`operation`], [`history`], [`promise`], [`scenario`] (the named ones), [`swarm`].
 
-mod broken;
 pub mod history;
 pub mod network;
 pub mod operation;
 pub mod process;
 pub mod promise;
-mod running;
 pub mod scenario;
 pub mod sse;
-pub mod storage;
 pub mod subscriber;
 pub mod swarm;
 pub mod world;

@@ -6,14 +6,13 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
-use casper_event_sidecar::config;
+use casper_event_sidecar::config::Storage;
 use casper_event_sidecar::environment::{self, Environment};
 use casper_event_sidecar::store::OpenError;
+use casper_event_sidecar::store::model::{Disk, Model};
 use mock_node::Network;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
-
-use crate::storage::{SimStore, Storage};
 
 /// Where the virtual wall clock stands when a simulation begins: that of the chains that the mock node makes up.
 pub const EPOCH: Duration = Duration::from_secs(1_704_067_200);
@@ -90,20 +89,20 @@ impl SimListener {
 /// What a simulated sidecar reaches the outside by.
 #[derive(Debug, Clone)]
 pub struct SimEnvironment {
-    storage: Storage,
+    disk: Disk,
 }
 
 impl SimEnvironment {
-    /// An environment whose log is there.
-    pub fn new(storage: Storage) -> Self {
-        Self { storage }
+    /// An environment whose log is on `disk`.
+    pub fn new(disk: Disk) -> Self {
+        Self { disk }
     }
 }
 
 impl Environment for SimEnvironment {
     type Io = SimIo;
     type Listener = SimListener;
-    type Store = SimStore;
+    type Store = Model;
 
     async fn connect(&self, host: &str, port: u16) -> io::Result<SimIo> {
         SimIo::connect(host, port).await
@@ -113,8 +112,8 @@ impl Environment for SimEnvironment {
         SimListener::bind(port).await
     }
 
-    async fn open_store(&self, _storage: &config::Storage) -> Result<SimStore, OpenError> {
-        self.storage.open()
+    async fn open_store(&self, _storage: &Storage) -> Result<Model, OpenError> {
+        Model::open(&self.disk)
     }
 
     fn now(&self) -> SystemTime {

@@ -1,5 +1,5 @@
 //! Each checker catches what it is for: a history in which all is well is damaged as a broken sidecar would damage
-//! it, and exactly the promise that is broken is named. And worlds are run on stores that are broken.
+//! it, and exactly the promise that is broken is named.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,7 +9,6 @@ use casper_event_sidecar::event::{Channel, Endpoint};
 use super::violations;
 use crate::history::{History, LifeEnd, Session, SessionEnd, Start};
 use crate::operation::{NodeOperation, SidecarOperation};
-use crate::storage::Broken;
 use crate::subscriber::{Resume, Subscriber};
 use crate::world::World;
 
@@ -282,42 +281,4 @@ fn a_part_that_fails_is_caught() {
         history.metrics = None;
         history.healed = false;
     });
-}
-
-/// Runs a world whose store is broken, and expects this promise to be among the violated ones.
-#[track_caller]
-fn check_broken(broken: Broken, promise: &str) {
-    let second = Duration::from_secs;
-    let history = World::new(1)
-        .node()
-        .subscriber(Subscriber::new(Endpoint::All))
-        .subscriber(Subscriber::new(Endpoint::Main).resume(Resume::StartFrom))
-        .subscriber(Subscriber::new(Endpoint::All).start(Start::From(0)).at(second(20)))
-        .emit_blocks(second(1), second(2), 0, 6)
-        .sidecar_at(second(7), SidecarOperation::Kill)
-        .sidecar_at(second(9), SidecarOperation::Start)
-        .node_at(second(10), 0, NodeOperation::Shutdown)
-        .node_at(second(11), 0, NodeOperation::ApiVersion("1.5.9"))
-        .node_at(second(11), 0, NodeOperation::Restart)
-        .sidecar_at(second(18), SidecarOperation::Kill)
-        .sidecar_at(second(19), SidecarOperation::Start)
-        .sidecar_at(second(40), SidecarOperation::Stop)
-        .broken(broken)
-        .run();
-    let violated = violations(&history);
-    let caught = violated.iter().any(|violation| violation.promise.split(' ').next() == Some(promise));
-    assert!(caught, "{broken:?} is not caught as {promise}: {violated:?}\n{history}");
-}
-
-#[test]
-fn a_store_that_is_broken_in_a_running_world_is_caught() {
-    check_broken(Broken::PagesInvented, "P1");
-    check_broken(Broken::AnswersBeforeCommit, "P2");
-    check_broken(Broken::TakesDuplicates, "P3");
-    check_broken(Broken::PagesMixedUp, "P4");
-    check_broken(Broken::PagesWithGaps, "P5");
-    check_broken(Broken::LosesArrivals, "P6");
-    check_broken(Broken::SwapsArrivals, "P7");
-    check_broken(Broken::ForgetsVersions, "P8");
-    check_broken(Broken::NeverCloses, "P10");
 }

@@ -132,7 +132,7 @@ echo "  $((memory / 1000)) kB ($kind), at most 7100 kB"
 
 say "a node on the same machine"
 on apt-get install -qqy "/packages/$node" >/dev/null
-expect "mock-node check /usr/share/doc/mock-node/examples/*.toml" "steps"
+expect "mock-node check /usr/share/doc/mock-node/examples/scripts/*.toml" "steps"
 there "systemd-run --quiet --unit=node mock-node generate --sse-port 9999 --rest-port 8888 --block-time 500ms"
 eventually "curl -sf http://127.0.0.1:18888/block"
 for channel in deploys sigs main; do

@@ -31,7 +31,8 @@ fn write(mut command: clap::Command, folder: &Path) -> anyhow::Result<()> {
         clap_complete::generate(shell, &mut command, &name, &mut file);
     }
     // A page for each way to ask for help would say nothing.
-    clap_mangen::generate_to(command.disable_help_subcommand(true), &folder).context("cannot write the man pages")?;
+    clap_mangen::generate_to(command.disable_help_subcommand(true), &folder)
+        .context("cannot write the man pages")?;
     Ok(())
 }
 

@@ -31,15 +31,18 @@ if [ ${#wanted[@]} -gt 0 ]; then
 fi
 
 say "build"
+# A later revision to upgrade to comes first, out of the way of the next build.
+mkdir -p target/upgrade
+REVISION=1 bash ci/package.sh >target/upgrade/log || { cat target/upgrade/log; fail "no second revision"; }
+mv target/debian/*-1_*.deb target/upgrade/
 bash ci/package.sh
-REVISION=1 bash ci/package.sh >target/debian/upgrade.log || { cat target/debian/upgrade.log; fail "no second revision"; }
 arch=$(dpkg --print-architecture)
 sidecar=casper-event-sidecar_1.1.0-0_$arch.deb
-upgrade=casper-event-sidecar_1.1.0-1_$arch.deb
+upgrade=/upgrade/casper-event-sidecar_1.1.0-1_$arch.deb
 node=mock-node_1.1.0-0_$arch.deb
 
 say "lint"
-lintian --fail-on error,warning "target/debian/$sidecar" "target/debian/$node"
+lintian --allow-root --fail-on error,warning "target/debian/$sidecar" "target/debian/$node"
 
 say "a clean Debian 12"
 image=casper-event-sidecar-package-test
@@ -66,7 +69,7 @@ docker import "$base" "$image:$$" >/dev/null
 rights=(--cap-add SYS_ADMIN --security-opt seccomp=unconfined -v /sys/fs/cgroup:/sys/fs/cgroup)
 [ "$(stat -fc %T /sys/fs/cgroup)" != cgroup2fs ] || rights=(--privileged --cgroupns=private)
 docker run -d --name "$container" --network none --tmpfs /run --tmpfs /run/lock -e container=docker "${rights[@]}" \
-    -v "$PWD/target/debian:/packages:ro" "$image:$$" /sbin/init >/dev/null
+    -v "$PWD/target/debian:/packages:ro" -v "$PWD/target/upgrade:/upgrade:ro" "$image:$$" /sbin/init >/dev/null
 on() { docker exec -e DEBIAN_FRONTEND=noninteractive "$container" "$@"; }
 # Runs a line of shell there.
 there() { on sh -c "$1"; }
@@ -132,7 +135,7 @@ echo "  $((memory / 1000)) kB ($kind), at most 7100 kB"
 
 say "a node on the same machine"
 on apt-get install -qqy "/packages/$node" >/dev/null
-expect "mock-node check /usr/share/doc/mock-node/examples/*.toml" "steps"
+expect "mock-node check /usr/share/doc/mock-node/examples/scripts/*.toml" "steps"
 there "systemd-run --quiet --unit=node mock-node generate --sse-port 9999 --rest-port 8888 --block-time 500ms"
 eventually "curl -sf http://127.0.0.1:18888/block"
 for channel in deploys sigs main; do
@@ -170,7 +173,7 @@ say "upgrade: an edited configuration and the data stay"
 there "sed -i 's/^max_attempts = 120/max_attempts = 121/' /etc/casper-event-sidecar/config.toml"
 before=$(head_id)
 process=$(pid)
-on apt-get install -qqy "/packages/$upgrade" >/dev/null
+on apt-get install -qqy "$upgrade" >/dev/null
 expect "dpkg -s casper-event-sidecar" "Version: 1.1.0-1"
 expect "grep max_attempts /etc/casper-event-sidecar/config.toml" "max_attempts = 121"
 equal "stat -c '%a %U:%G' /etc/casper-event-sidecar/config.toml" "640 root:csidecar"
@@ -183,7 +186,7 @@ before=$(head_id)
 on apt-get remove -qqy casper-event-sidecar >/dev/null
 equal "systemctl is-active casper-event-sidecar" inactive
 there "test ! -e /usr/bin/casper-event-sidecar && test -e /etc/casper-event-sidecar/config.toml && test -e /var/lib/casper-event-sidecar/sqlite_database.db3"
-on apt-get install -qqy "/packages/$upgrade" >/dev/null
+on apt-get install -qqy "$upgrade" >/dev/null
 expect "systemctl is-active casper-event-sidecar" active
 eventually "test \"\$(curl -s http://127.0.0.1:18887/metrics | sed -n 's/^sidecar_log_head_id //p')\" -gt $before"
 

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 most_archive_kb=4162
 most_installed_kb=20200
 
-revision=${REVISION:-0}
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml)-${REVISION:-0}
 export CARGO_TARGET_DIR=$PWD/target
 tools=$PWD/target/tools
 
@@ -28,8 +28,8 @@ target/release/manual target/manual
 packages=(casper-event-sidecar mock-node)
 archives=()
 for package in "${packages[@]}"; do
-    sed "s/@NAME@/$package/" ci/debian/changelog >"target/manual/$package/changelog"
-    archives+=("$("$cargo_deb" deb -p "$package" --no-build --no-dbgsym --deb-revision "$revision" --quiet --output target/debian/)")
+    sed "s/@NAME@/$package/; s/@VERSION@/$version/" ci/debian/changelog >"target/manual/$package/changelog"
+    archives+=("$("$cargo_deb" deb -p "$package" --no-build --no-dbgsym --deb-version "$version" --quiet --output target/debian/)")
 done
 
 # $1 is the most it may be, in kB (1000 bytes), or nothing.

@@ -97,7 +97,7 @@ pub async fn run<E: Environment>(
         biased;
         () = shutdown.cancelled() => Cause::Asked,
         () = all_defunct(states.into_iter().map(|(_, state)| state).collect()) => {
-            error!("no node is left that could send anything: shutting down");
+            error!("no node is left that could send anything: ending with status 1; see to the nodes in [[connections]]");
             Cause::NodesGone
         }
         () = tasks.first_failure() => Cause::Failure,

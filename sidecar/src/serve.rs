@@ -72,7 +72,7 @@ impl Server {
                     }
                     Err(error) => {
                         // Most likely all file descriptors are in use: give others time to return some.
-                        warn!(server = self.name, "cannot accept a connection: {error}");
+                        warn!(server = self.name, "cannot accept a connection: {error}; if files are too many, raise LimitNOFILE");
                         sleep(Duration::from_millis(100)).await;
                     }
                 },

@@ -175,7 +175,10 @@ impl<E: Environment> Ingest<E> {
                     self.metrics.store_retries.inc();
                     self.metrics.store_failing.set(1);
                     self.metrics.error("db", "append_failed");
-                    error!(tries, "the database cannot be written, trying again in {wait:?}: {error}");
+                    error!(
+                        tries,
+                        "the database cannot be written, trying again in {wait:?}: {error}; the nodes wait meanwhile, nothing that was taken is lost: see to the disk or the database server"
+                    );
                     sleep(wait).await;
                     wait = (wait * 2).min(BACK_OFF.1);
                 }

@@ -145,15 +145,25 @@ impl Text {
     }
 }
 
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+impl Text {
+    fn take(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         if field.name() == self.field {
             // Writing to a string cannot fail, but the value itself may refuse: then there is less to show.
-            let _ = write!(self.text, "{value:?}");
+            let _ = self.text.write_fmt(value);
             if let Some((end, _)) = self.text.char_indices().nth(EXCERPT) {
                 self.text.truncate(end);
             }
         }
+    }
+}
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.take(field, format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.take(field, format_args!("{value:?}"));
     }
 }
 

@@ -127,7 +127,7 @@ impl<E: Environment> Node<E> {
                     failed = if proved { 0 } else { failed + 1 };
                     self.shared.metrics.error("connection_manager", "connection_failed");
                     if failed >= max {
-                        error!(node = %self.name, attempts = max, "giving the node up: {why}");
+                        error!(node = %self.name, attempts = max, "giving the node up until the sidecar is started again: {why}; see to the node, or raise max_attempts");
                         self.set_state(NodeState::Exhausted);
                         return;
                     }

@@ -2,7 +2,8 @@
 # Builds the images and tries the local network as a user would, from outside. Needs a Docker engine, and Debian packages
 # for what is missing; no registry, since stand-ins take the place of the base images (ci/containers/stand-ins.sh).
 #
-# CONTAINERS_POSTGRES=0 leaves the profile postgres out; CONTAINERS_KEEP=1 leaves the network up at the end.
+# CONTAINERS_POSTGRES=0 leaves the profile postgres out; CONTAINERS_KEEP=1 leaves the network up at the end;
+# CONFORMANCE names the binary of the conformance suite, else cargo builds it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -116,10 +117,18 @@ say "making the stand-ins"
 bash ci/containers/stand-ins.sh
 
 say "building the images"
-cargo build --quiet -p conformance
-conformance=${CARGO_TARGET_DIR:-target}/debug/conformance
-# Both from one build stage, one after the other: the second build finds it done.
-network build node-1 sidecar >"$folder/build" 2>&1 || { tail -n 60 "$folder/build" >&2; fail "the images do not build"; }
+conformance=${CONFORMANCE:-}
+if [ -z "$conformance" ]; then
+    cargo build --quiet -p conformance
+    conformance=${CARGO_TARGET_DIR:-target}/debug/conformance
+fi
+# Both from one build stage: the second finds it done.
+for target in mock-node sidecar; do
+    image=${target/#sidecar/casper-event-sidecar}:local
+    docker build -f ci/containers/Dockerfile --target "$target" --build-arg "RUST_IMAGE=$RUST_IMAGE" \
+        --build-arg "DEBIAN_IMAGE=$DEBIAN_IMAGE" -t "$image" . >"$folder/build" 2>&1 ||
+        { tail -n 60 "$folder/build" >&2; fail "the image of $target does not build"; }
+done
 for image in casper-event-sidecar mock-node; do
     version=$(docker run --rm "$image:local" --version)
     label=$(docker inspect -f '{{index .Config.Labels "org.opencontainers.image.version"}}' "$image:local")

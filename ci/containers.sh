@@ -2,7 +2,8 @@
 # Builds the images and tries the local network as a user would, from outside. Needs a Docker engine, and Debian packages
 # for what is missing; no registry, since stand-ins take the place of the base images (ci/containers/stand-ins.sh).
 #
-# CONTAINERS_POSTGRES=0 leaves the profile postgres out; CONTAINERS_KEEP=1 leaves the network up at the end.
+# CONTAINERS_POSTGRES=1 tries the profile postgres too; CONTAINERS_KEEP=1 leaves the network up at the end;
+# CONFORMANCE names the binary of the conformance suite, else cargo builds it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +11,7 @@ if ! docker info >/dev/null 2>&1; then
     echo "SKIPPED: no Docker engine is at hand, so neither the images nor the local network were tried"
     exit 0
 fi
-postgres=${CONTAINERS_POSTGRES:-1}
+postgres=${CONTAINERS_POSTGRES:-0}
 
 say() { printf -- '--- %s (after %ss)\n' "$*" "$SECONDS"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -116,10 +117,18 @@ say "making the stand-ins"
 bash ci/containers/stand-ins.sh
 
 say "building the images"
-cargo build --quiet -p conformance
-conformance=${CARGO_TARGET_DIR:-target}/debug/conformance
-# Both from one build stage, one after the other: the second build finds it done.
-network build node-1 sidecar >"$folder/build" 2>&1 || { tail -n 60 "$folder/build" >&2; fail "the images do not build"; }
+conformance=${CONFORMANCE:-}
+if [ -z "$conformance" ]; then
+    cargo build --quiet -p conformance
+    conformance=${CARGO_TARGET_DIR:-target}/debug/conformance
+fi
+# Both from one build stage: the second finds it done.
+for target in mock-node sidecar; do
+    image=${target/#sidecar/casper-event-sidecar}:local
+    docker build -f ci/containers/Dockerfile --target "$target" --build-arg "RUST_IMAGE=$RUST_IMAGE" \
+        --build-arg "DEBIAN_IMAGE=$DEBIAN_IMAGE" -t "$image" . >"$folder/build" 2>&1 ||
+        { tail -n 60 "$folder/build" >&2; fail "the image of $target does not build"; }
+done
 for image in casper-event-sidecar mock-node; do
     version=$(docker run --rm "$image:local" --version)
     label=$(docker inspect -f '{{index .Config.Labels "org.opencontainers.image.version"}}' "$image:local")
@@ -182,15 +191,19 @@ upgraded() {
 for port in "${sidecars[@]}"; do until_true 60 "an upgrade" upgraded "${port}9999"; done
 sleep 40
 "${compose[@]}" --profile chaos stop chaos >/dev/null 2>&1
-"${compose[@]}" --profile chaos logs --no-color chaos | grep -c 'T node' | sed 's/$/ calls to the nodes/'
+"${compose[@]}" --profile chaos logs --no-color chaos | grep -c ' node ' | sed 's/$/ calls to the nodes/'
 for node in 1 2 3; do curl -s -o "$folder/restart" -X POST "http://127.0.0.1:1710$node/nodes/$node/restart"; done
 for port in "${sidecars[@]}"; do
     for node in 1 2 3; do until_true 60 "the return of node $node" status_is "${port}8887" "node-$node:9999" 2; done
-    # Ids without a hole, and no event twice, whatever happened to the nodes.
-    { curl -sN -m 5 "http://127.0.0.1:${port}9999/events?start_from=0" || true; } >"$folder/all"
-    sed -n 's/^id://p' "$folder/all" | awk 'NR != $1 { exit 1 } END { print NR " entries, ids without a hole" }' ||
-        fail "the ids of port ${port}9999 have a hole"
-    if grep '^data:{"BlockAdded"' "$folder/all" | sort | uniq -d | grep -q .; then fail "a block came twice"; fi
+    # Each id up to the head once over the three endpoints, and no block twice, whatever happened to the nodes.
+    head=$(metric "${port}8887" sidecar_log_head_id)
+    for path in main deploys sigs; do
+        { curl -sN -m 5 "http://127.0.0.1:${port}9999/events/$path?start_from=0" || true; } >"$folder/$path"
+    done
+    cat "$folder"/{main,deploys,sigs} | sed -n 's/^id://p' | sort -n | awk -v head="$head" '
+        NR <= head && NR != $1 { print "id " NR " is not there once"; exit 1 }
+        END { if (NR < head) exit 1; print head " entries, each id once" }' || fail "ids of port ${port}9999 are missing"
+    if grep '^data:{"BlockAdded"' "$folder/main" | sort | uniq -d | grep -q .; then fail "a block came twice"; fi
 done
 
 say "stopping the sidecars"

@@ -15,6 +15,8 @@ RUN apt-get update -qq && mkdir -p /etc/postgresql-common \
 FROM packages AS postgres
 ENV PATH=/usr/local/postgresql:$PATH PGDATA=/var/lib/postgresql/data
 COPY postgres-entrypoint /usr/local/bin/
+# As in the image of postgres: a file system in memory that is mounted there takes this mode over.
+RUN chmod 3777 /run/postgresql
 VOLUME /var/lib/postgresql/data
 STOPSIGNAL SIGINT
 ENTRYPOINT ["postgres-entrypoint"]

@@ -16,6 +16,8 @@ mod statements;
 mod write;
 
 #[cfg(test)]
+mod migrations;
+#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};

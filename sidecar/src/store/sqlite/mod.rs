@@ -17,6 +17,8 @@ mod statements;
 mod write;
 
 #[cfg(test)]
+mod migrations;
+#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};

@@ -14,10 +14,10 @@ use super::super::OpenError;
 use super::{result_code, unavailable, write::Writer};
 use crate::config;
 
-static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Marks a database file as ours, in SQLite's own header: `CES1`.
-const APPLICATION_ID: u32 = 0x4345_5331;
+pub(super) const APPLICATION_ID: u32 = 0x4345_5331;
 
 /// Tables that the original sidecar 1.x makes and we do not.
 const TABLES_OF_THE_ORIGINAL: [&str; 4] = ["event_log", "BlockAdded", "DeployAccepted", "event_type"];

@@ -2,7 +2,7 @@
 # Builds the images and tries the local network as a user would, from outside. Needs a Docker engine, and Debian packages
 # for what is missing; no registry, since stand-ins take the place of the base images (ci/containers/stand-ins.sh).
 #
-# CONTAINERS_POSTGRES=1 tries the profile postgres too; CONTAINERS_KEEP=1 leaves the network up at the end;
+# CONTAINERS_POSTGRES=0 leaves the profile postgres out; CONTAINERS_KEEP=1 leaves the network up at the end;
 # CONFORMANCE names the binary of the conformance suite, else cargo builds it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +11,7 @@ if ! docker info >/dev/null 2>&1; then
     echo "SKIPPED: no Docker engine is at hand, so neither the images nor the local network were tried"
     exit 0
 fi
-postgres=${CONTAINERS_POSTGRES:-0}
+postgres=${CONTAINERS_POSTGRES:-1}
 
 say() { printf -- '--- %s (after %ss)\n' "$*" "$SECONDS"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # For the image's layer of dependencies: beside each crate's Cargo.toml the files that it names, empty.
 set -eu
-for crate in sidecar mock-node scenarios conformance; do
+for crate in sidecar mock-node scenarios conformance ci/manual; do
     mkdir -p "$crate/src" "$crate/benches"
     : >"$crate/src/lib.rs"
     echo 'fn main() {}' >"$crate/src/main.rs"

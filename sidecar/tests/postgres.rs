@@ -6,18 +6,9 @@ mod support;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use mock_node::{Event, Filter};
 use support::postgres::{self, PASSWORD};
-use support::{Message, PATIENCE, Place, Subscriber, command, node, ports};
-use tokio::task::JoinSet;
+use support::{Message, PATIENCE, Place, Subscriber, command, feed, node, ports};
 use tokio::time::{sleep, timeout};
-
-/// A deploy that expired: a small event with a name of its own.
-fn expired(number: usize) -> Event {
-    let json = format!("{{\"DeployExpired\":{{\"deploy_hash\":\"{number:064x}\"}}}}");
-    Event::raw(Filter::Main, Bytes::from(json))
-}
 
 async fn ready(place: &Place) -> String {
     let answer = reqwest::get(format!("http://127.0.0.1:{}/health/ready", place.admin)).await;
@@ -45,17 +36,7 @@ async fn when_the_server_is_killed_in_mid_stream_nothing_is_lost_nor_seen_twice_
     let sidecar = place.start(&config).await;
     node.wait_for_subscribers(3).await;
     let mut stream = Subscriber::connect(place.events, "/events/main?start_from=0", None).await;
-    let feeding = {
-        let node = node.node();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            for number in 0..COUNT {
-                node.emit(expired(number));
-                sleep(Duration::from_micros(1500)).await;
-            }
-        });
-        tasks
-    };
+    let feeding = feed(&node, COUNT, Duration::from_micros(1500));
     let mut seen: Vec<Message> = Vec::new();
     for stop in [COUNT / 5, COUNT / 2] {
         seen.extend(stream.take(stop - seen.len()).await);

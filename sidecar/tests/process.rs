@@ -9,18 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mock_node::{Event, Filter, Laggards, Node, RealNetwork};
-use support::{Message, PATIENCE, Place, Subscriber, command, free_port, node, ports};
+use support::{Message, PATIENCE, Place, Subscriber, command, expired, feed, free_port, node, ports};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
-
-/// A deploy that expired: a small event with a name of its own.
-fn expired(number: usize) -> Event {
-    Event::raw(
-        Filter::Main,
-        Bytes::from(format!("{{\"DeployExpired\":{{\"deploy_hash\":\"{number:064x}\"}}}}")),
-    )
-}
+use tokio::time::timeout;
 
 fn data(messages: &[Message]) -> Vec<String> {
     messages.iter().map(|message| message.data.clone()).collect()
@@ -115,17 +107,7 @@ async fn after_kill_9_a_subscriber_that_resumes_misses_nothing_and_sees_nothing_
     let config = place.configure(&[ports(&node)], 100);
     let mut sidecar = place.start(&config).await;
     node.wait_for_subscribers(3).await;
-    let feeding = {
-        let node = node.node();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            for number in 0..COUNT {
-                node.emit(expired(number));
-                sleep(Duration::from_micros(500)).await;
-            }
-        });
-        tasks
-    };
+    let feeding = feed(&node, COUNT, Duration::from_micros(500));
 
     let mut seen: Vec<Message> = Vec::new();
     for stop in [COUNT / 5, COUNT / 2, COUNT * 4 / 5, COUNT] {

@@ -274,3 +274,16 @@ pub trait Store: Send + Sync + 'static {
     /// Ends in good order. Nothing may be asked afterwards.
     fn close(&self) -> impl Future<Output = ()> + Send;
 }
+
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Unavailable(error.into())
+}
+
+fn corrupt(id: EntryId, reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::Corrupt { id, source: reason.into() }
+}
+
+/// An id as databases have integers: signed. Nothing has an id beyond.
+fn signed(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}

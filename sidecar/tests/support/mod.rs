@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use mock_node::{Network as _, Node, RealNetwork, Running};
+use bytes::Bytes;
+use mock_node::{Event, Filter, Network as _, Node, RealNetwork, Running};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// Long enough for a busy machine; whatever takes longer is stuck.
@@ -25,6 +27,25 @@ pub(crate) async fn free_port() -> u16 {
 /// A node with defaults, served on free ports.
 pub(crate) async fn node() -> Running {
     Node::builder().build().start(RealNetwork::loopback()).await.expect("loopback has free ports")
+}
+
+/// A deploy that expired: a small event with a name of its own.
+pub(crate) fn expired(number: usize) -> Event {
+    let json = format!("{{\"DeployExpired\":{{\"deploy_hash\":\"{number:064x}\"}}}}");
+    Event::raw(Filter::Main, Bytes::from(json))
+}
+
+/// Lets a node send so many of them, each `pause` after the one before.
+pub(crate) fn feed(node: &Running, count: usize, pause: Duration) -> JoinSet<()> {
+    let node = node.node();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        for number in 0..count {
+            node.emit(expired(number));
+            sleep(pause).await;
+        }
+    });
+    tasks
 }
 
 /// Ports and files of a sidecar, which survive its process.

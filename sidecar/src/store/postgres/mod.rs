@@ -30,7 +30,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::{Appended, Batch, Entry, Listed, Listing, Lookup, OpenError, Page, State, Store, StoreError};
+use super::{
+    Appended, Batch, Entry, Listed, Listing, Lookup, OpenError, Page, State, Store, StoreError, corrupt,
+    signed, unavailable,
+};
 use crate::config;
 use crate::event::{Endpoint, EntryId};
 
@@ -115,21 +118,8 @@ impl Store for Postgres {
     }
 }
 
-fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError::Unavailable(error.into())
-}
-
-fn corrupt(id: EntryId, reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError::Corrupt { id, source: reason.into() }
-}
-
 fn lost(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
     StoreError::Lost(reason.into())
-}
-
-/// An id as PostgreSQL has integers: signed. Nothing has an id beyond.
-fn signed(id: u64) -> i64 {
-    i64::try_from(id).unwrap_or(i64::MAX)
 }
 
 /// A number that the database gave and that cannot be negative.

@@ -27,7 +27,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::{Appended, Batch, Entry, Listed, Listing, Lookup, OpenError, Page, State, Store, StoreError};
+use super::{
+    Appended, Batch, Entry, Listed, Listing, Lookup, OpenError, Page, State, Store, StoreError, corrupt,
+    signed, unavailable,
+};
 use crate::config;
 use crate::event::{Endpoint, EntryId};
 
@@ -109,14 +112,6 @@ impl Store for Sqlite {
     }
 }
 
-fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError::Unavailable(error.into())
-}
-
-fn corrupt(id: EntryId, reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError::Corrupt { id, source: reason.into() }
-}
-
 /// SQLite's primary result code, if the error is SQLite's.
 ///
 /// Source: <https://www.sqlite.org/rescode.html>; extended codes have the primary one in their lowest byte.
@@ -133,9 +128,4 @@ fn read_error(id: EntryId, error: sqlx::Error) -> StoreError {
         Some(CORRUPT | NOT_A_DATABASE) => corrupt(id, error),
         _ => unavailable(error),
     }
-}
-
-/// An id as SQLite has integers: signed. Nothing has an id beyond.
-fn signed(id: u64) -> i64 {
-    i64::try_from(id).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,8 @@
 //! The connections that read: opened when they are needed, kept open, and closed when they are not needed for long.
 //!
 //! sqlx's own pool asks a connection for a sign of life whenever it comes back: one more command to its thread for
-//! each look-up. Here a connection comes back by a push to a list. The one that came back last is taken first: its cache is warm,
-//! and the others are seen not to be needed.
+//! each look-up. Here a connection comes back by a push to a list. The one that came back last is taken first: its
+//! cache is warm, and the others are seen not to be needed.
 //!
 //! Only who is [done](Taken::done) gives a connection back for use. One whose query failed, or whose user was
 //! dropped in the middle of a query, is closed, and counts as open until it is.

@@ -9,7 +9,7 @@ mod reading;
 pub(super) mod server;
 
 pub(super) use place::{
-    Database, Folder, Place, arrival, batch, block, event, ids, is_new, json_of, of, shown, signature,
+    Database, Folder, Place, Shown, arrival, batch, block, event, ids, is_new, json_of, of, shown, signature,
     version,
 };
 

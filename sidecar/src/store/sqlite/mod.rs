@@ -20,6 +20,8 @@ mod write;
 mod migrations;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod torn;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

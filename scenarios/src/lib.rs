@@ -7,13 +7,16 @@
 //!
 //! In reading order: [`world`], [`operation`], [`history`], [`promise`], [`scenario`] (the named ones), [`swarm`].
 
+mod broken;
 pub mod history;
 pub mod network;
 pub mod operation;
 pub mod process;
 pub mod promise;
+mod running;
 pub mod scenario;
 pub mod sse;
+pub mod storage;
 pub mod subscriber;
 pub mod swarm;
 pub mod world;

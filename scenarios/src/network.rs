@@ -6,13 +6,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
-use casper_event_sidecar::config::Storage;
+use casper_event_sidecar::config;
 use casper_event_sidecar::environment::{self, Environment};
 use casper_event_sidecar::store::OpenError;
-use casper_event_sidecar::store::model::{Disk, Model};
 use mock_node::Network;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
+
+use crate::storage::{SimStore, Storage};
 
 /// Where the virtual wall clock stands when a simulation begins: that of the chains that the mock node makes up.
 pub const EPOCH: Duration = Duration::from_secs(1_704_067_200);
@@ -89,20 +90,20 @@ impl SimListener {
 /// What a simulated sidecar reaches the outside by.
 #[derive(Debug, Clone)]
 pub struct SimEnvironment {
-    disk: Disk,
+    storage: Storage,
 }
 
 impl SimEnvironment {
-    /// An environment whose log is on `disk`.
-    pub fn new(disk: Disk) -> Self {
-        Self { disk }
+    /// An environment whose log is there.
+    pub fn new(storage: Storage) -> Self {
+        Self { storage }
     }
 }
 
 impl Environment for SimEnvironment {
     type Io = SimIo;
     type Listener = SimListener;
-    type Store = Model;
+    type Store = SimStore;
 
     async fn connect(&self, host: &str, port: u16) -> io::Result<SimIo> {
         SimIo::connect(host, port).await
@@ -112,8 +113,8 @@ impl Environment for SimEnvironment {
         SimListener::bind(port).await
     }
 
-    async fn open_store(&self, _storage: &Storage) -> Result<Model, OpenError> {
-        Model::open(&self.disk)
+    async fn open_store(&self, _storage: &config::Storage) -> Result<SimStore, OpenError> {
+        self.storage.open()
     }
 
     fn now(&self) -> SystemTime {

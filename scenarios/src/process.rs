@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use casper_event_sidecar::config::Config;
-use casper_event_sidecar::store::model::Disk;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::history::{Life, LifeEnd};
 use crate::network::{SimEnvironment, now};
+use crate::storage::Storage;
 
 /// What is to become of the process. Clones are handles of the same one.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct Process {
 #[derive(Debug)]
 struct Shared {
     config: Config,
-    disk: Disk,
+    storage: Storage,
     /// How many starts were asked for.
     starts: watch::Sender<u64>,
     state: Mutex<State>,
@@ -35,9 +35,9 @@ struct State {
 
 impl Process {
     /// A process that was not started yet.
-    pub fn new(config: Config, disk: Disk) -> Self {
+    pub fn new(config: Config, storage: Storage) -> Self {
         let shared =
-            Shared { config, disk, starts: watch::Sender::new(0), state: Mutex::new(State::default()) };
+            Shared { config, storage, starts: watch::Sender::new(0), state: Mutex::new(State::default()) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -98,7 +98,7 @@ impl Process {
                 state.lives.push(Life { started: now(), asked: None, ended: None });
                 (state.stop.clone(), state.kill.clone())
             };
-            let environment = SimEnvironment::new(self.shared.disk.clone());
+            let environment = SimEnvironment::new(self.shared.storage.clone());
             let run = casper_event_sidecar::run(self.shared.config.clone(), environment, stop);
             let end = tokio::select! {
                 biased;

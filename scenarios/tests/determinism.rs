@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use scenarios::scenario;
+use scenarios::{scenario, swarm};
 
 /// Runs the binary in two processes at once and compares what they print.
 #[track_caller]
@@ -29,5 +29,24 @@ fn a_named_scenario_repeats_exactly() {
 fn a_world_of_the_swarm_repeats_exactly() {
     for seed in 0..8 {
         check(&["swarm", "--seeds", &format!("{seed}..{}", seed + 1), "--trace"]);
+    }
+}
+
+/// Nor does it matter what the process did before: a seed that failed among thousands fails alone too.
+#[test]
+fn a_history_does_not_depend_on_what_ran_before() {
+    // tokio counts the tasks of a whole process.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("there is room for one");
+    let spawn_one = || runtime.block_on(async { tokio::spawn(async {}).await.expect("it ends") });
+    for scenario in scenario::ALL {
+        let before = scenario.run(1).trace();
+        spawn_one();
+        assert_eq!(scenario.run(1).trace(), before, "{}", scenario.name);
+    }
+    for seed in 0..24 {
+        let trace = || swarm::world(seed).run().trace();
+        let before = trace();
+        spawn_one();
+        assert_eq!(trace(), before, "seed {seed}");
     }
 }

@@ -1,5 +1,5 @@
 //! Each checker catches what it is for: a history in which all is well is damaged as a broken sidecar would damage
-//! it, and exactly the promise that is broken is named.
+//! it, and exactly the promise that is broken is named. And worlds are run on stores that are broken.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use casper_event_sidecar::event::{Channel, Endpoint};
 use super::violations;
 use crate::history::{History, LifeEnd, Session, SessionEnd, Start};
 use crate::operation::{NodeOperation, SidecarOperation};
+use crate::storage::Broken;
 use crate::subscriber::{Resume, Subscriber};
 use crate::world::World;
 
@@ -281,4 +282,47 @@ fn a_part_that_fails_is_caught() {
         history.metrics = None;
         history.healed = false;
     });
+}
+
+/// A world in which everything happens that a broken store can make something of, and all is well at the end.
+fn eventful() -> World {
+    let second = Duration::from_secs;
+    World::new(1)
+        .node()
+        .subscriber(Subscriber::new(Endpoint::All))
+        .subscriber(Subscriber::new(Endpoint::Main).resume(Resume::StartFrom))
+        .subscriber(Subscriber::new(Endpoint::All).start(Start::From(0)).at(second(28)))
+        .emit_blocks(second(1), second(2), 0, 12)
+        .sidecar_at(second(7), SidecarOperation::Kill)
+        .sidecar_at(second(9), SidecarOperation::Start)
+        .node_at(second(10), 0, NodeOperation::Shutdown)
+        .node_at(second(11), 0, NodeOperation::ApiVersion("1.5.9"))
+        .node_at(second(11), 0, NodeOperation::Restart)
+        .sidecar_at(second(18), SidecarOperation::Kill)
+        .sidecar_at(second(19), SidecarOperation::Start)
+        .healed()
+}
+
+/// Runs a world whose store is broken, and expects this promise to be among the violated ones.
+#[track_caller]
+fn check_broken(broken: Broken, promise: &str, world: World) {
+    let history = world.broken(broken).run();
+    let violated = violations(&history);
+    let caught = violated.iter().any(|violation| violation.promise.split(' ').next() == Some(promise));
+    assert!(caught, "{broken:?} is not caught as {promise}: {violated:?}\n{history}");
+}
+
+#[test]
+fn a_store_that_is_broken_in_a_running_world_is_caught() {
+    assert_eq!(violations(&eventful().run()), []);
+    check_broken(Broken::PagesInvented, "P1", eventful());
+    check_broken(Broken::AnswersBeforeCommit, "P2", eventful());
+    check_broken(Broken::TakesDuplicates, "P3", eventful());
+    check_broken(Broken::PagesMixedUp, "P4", eventful());
+    check_broken(Broken::PagesWithGaps, "P5", eventful());
+    check_broken(Broken::LosesArrivals, "P6", eventful());
+    check_broken(Broken::SwapsArrivals, "P7", eventful());
+    check_broken(Broken::ForgetsVersions, "P8", eventful());
+    let with_an_end = eventful().sidecar_at(Duration::from_secs(40), SidecarOperation::Stop);
+    check_broken(Broken::NeverCloses, "P10", with_an_end);
 }

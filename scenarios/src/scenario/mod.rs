@@ -97,6 +97,16 @@ impl Scenario {
         history
     }
 
+    /// The same with the log on real SQLite files, which are held against the one in memory with every answer.
+    ///
+    /// # Panics
+    /// As [`Scenario::run`], and if the files and the memory differ.
+    pub fn run_on_files(&self, seed: u64) -> History {
+        let history = (self.world)(seed).on_files().run();
+        self.check(&history);
+        history
+    }
+
     /// Checks the promises and what is expected.
     ///
     /// # Panics

@@ -120,8 +120,9 @@ impl Reader {
         let options = open::options(path)
             .read_only(true)
             .row_buffer_size(READ_AHEAD)
-            // Pages that are read again and again are in the operating system's cache.
-            .pragma("cache_size", "-256");
+            // In kB: the inner pages of the indices of some million entries. The others are in the operating
+            // system's cache.
+            .pragma("cache_size", "-1000");
         Self { readers: Readers::new(options, config.max_connections_in_pool), names: RwLock::default() }
     }
 
@@ -249,6 +250,7 @@ impl Reader {
         connection: &mut SqliteConnection,
         lookup: Lookup,
     ) -> Result<Vec<Entry>, Undecoded> {
+        let one = matches!(lookup, Lookup::Id(_) | Lookup::Identity(_) | Lookup::GreatestBlock);
         let query = match lookup {
             Lookup::Id(id) => query(sql::BY_ID).bind(signed(id)),
             Lookup::Identity(identity) => query(sql::BY_IDENTITY).bind(identity.0.to_vec()),
@@ -260,9 +262,14 @@ impl Reader {
                 .bind(Key::block_height(0).0.to_vec())
                 .bind(Key::block_height(u64::MAX).0.to_vec()),
         };
-        let mut rows = query.fetch(connection);
         let failed = |error| Undecoded::Failed(read_error(0, error));
         let names = self.names();
+        if one {
+            // Not waiting for the connection to say that there are no more saves waking this thread again.
+            let row = query.fetch_optional(connection).await.map_err(failed)?;
+            return row.iter().map(|row| decode(row, &names)).collect();
+        }
+        let mut rows = query.fetch(connection);
         let mut entries = Vec::new();
         while let Some(row) = rows.try_next().await.map_err(failed)? {
             entries.push(decode(&row, &names)?);

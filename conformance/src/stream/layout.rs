@@ -73,10 +73,12 @@ async fn browser(target: &Target) -> Finding {
         let path = format!("{}?start_from={from}", endpoint.path());
         let mut reply = target.stream("GET", &path, &[("Accept", "text/event-stream")]).await?;
         let mut bytes = Vec::new();
+        // On a live chain it is never quiet.
+        let end = Instant::now() + target.pace().reply;
         loop {
-            let deadline = Instant::now() + target.pace().quiet;
+            let deadline = end.min(Instant::now() + target.pace().quiet);
             match reply.read(&mut bytes, deadline).await? {
-                Some(None) if bytes.len() < 4 * 1024 * 1024 => {}
+                Some(None) if bytes.len() < 4 * 1024 * 1024 && Instant::now() < end => {}
                 _ => break,
             }
         }

@@ -4,6 +4,7 @@
 use std::process::{Command, Stdio};
 
 use scenarios::{scenario, swarm};
+use tokio::task::JoinSet;
 
 /// Runs the binary in two processes at once and compares what they print.
 #[track_caller]
@@ -37,7 +38,13 @@ fn a_world_of_the_swarm_repeats_exactly() {
 fn a_history_does_not_depend_on_what_ran_before() {
     // tokio counts the tasks of a whole process.
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("there is room for one");
-    let spawn_one = || runtime.block_on(async { tokio::spawn(async {}).await.expect("it ends") });
+    let spawn_one = || {
+        runtime.block_on(async {
+            let mut tasks = JoinSet::new();
+            tasks.spawn(async {});
+            tasks.join_all().await;
+        });
+    };
     for scenario in scenario::ALL {
         let before = scenario.run(1).trace();
         spawn_one();

@@ -4,8 +4,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 command -v curl >/dev/null || { apt-get update -q && apt-get install -qy curl; }
-cargo build --quiet
-binary=$PWD/target/debug/casper-event-sidecar
+# SIDECAR names a binary that is there already, else cargo builds it.
+binary=${SIDECAR:-}
+if [ -z "$binary" ]; then
+    cargo build --quiet
+    binary=${CARGO_TARGET_DIR:-$PWD/target}/debug/casper-event-sidecar
+fi
 folder=$(mktemp -d)
 offset=1500
 events=http://127.0.0.1:$((19999 + offset))

@@ -92,6 +92,8 @@ impl Server {
                 ("enable_hashjoin", "off"),
                 ("enable_mergejoin", "off"),
                 ("jit", "off"),
+                // Else each start logs that a table of the migrations is there already.
+                ("client_min_messages", "warning"),
             ])
             .disable_statement_logging();
         if let Some(path) = &config.ssl_root_certificate {

@@ -122,17 +122,20 @@ if [ -z "$conformance" ]; then
     cargo build --quiet -p conformance
     conformance=${CARGO_TARGET_DIR:-target}/debug/conformance
 fi
+commit=$(git rev-parse --short=7 HEAD 2>/dev/null || echo unknown)
 # Both from one build stage: the second finds it done.
 for target in mock-node sidecar; do
     image=${target/#sidecar/casper-event-sidecar}:local
     docker build -f ci/containers/Dockerfile --target "$target" --build-arg "RUST_IMAGE=$RUST_IMAGE" \
-        --build-arg "DEBIAN_IMAGE=$DEBIAN_IMAGE" -t "$image" . >"$folder/build" 2>&1 ||
+        --build-arg "DEBIAN_IMAGE=$DEBIAN_IMAGE" --build-arg "REVISION=$commit" -t "$image" . >"$folder/build" 2>&1 ||
         { tail -n 60 "$folder/build" >&2; fail "the image of $target does not build"; }
 done
 for image in casper-event-sidecar mock-node; do
     version=$(docker run --rm "$image:local" --version)
     label=$(docker inspect -f '{{index .Config.Labels "org.opencontainers.image.version"}}' "$image:local")
-    [ "$version" = "$image $label" ] || fail "$image says '$version', its label '$label': set VERSION in the Dockerfile"
+    expected="$image $label"
+    [ "$image" != casper-event-sidecar ] || expected="$expected ($commit)"
+    [ "$version" = "$expected" ] || fail "$image says '$version', its label '$label': set VERSION in the Dockerfile"
     docker image ls --format '{{.Repository}} {{.Size}}' "$image:local"
     docker run --rm --entrypoint id "$image:local" -u | grep -qx 10001 || fail "$image runs as another user"
 done

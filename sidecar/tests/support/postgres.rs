@@ -16,7 +16,8 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
-/// A URL: `postgres://user:password@host:port/database`. The user must be allowed to make databases.
+/// A URL: `postgres://user:password@host:port/database`. The user must be allowed to make databases and roles, and the
+/// server must ask for passwords (`scram-sha-256`): that a wrong one is refused is among the tests.
 const VARIABLE: &str = "SIDECAR_TEST_POSTGRES";
 
 const USER: &str = "sidecar";

@@ -24,7 +24,7 @@ RUSTDOCFLAGS="-D warnings" step cargo doc --no-deps --workspace
 built=${CARGO_TARGET_DIR:-$PWD/target}/debug
 SIDECAR=$built/casper-event-sidecar step bash ci/demo.sh
 step bash ci/docs.sh
-step "$built/scenarios" swarm --seeds 0..400
+step "$built/scenarios" swarm --seeds 0..1000
 step bash ci/package-test.sh
 CONFORMANCE=$built/conformance CONTAINERS_POSTGRES=${CONTAINERS_POSTGRES:-0} step bash ci/containers.sh
 

@@ -2,7 +2,9 @@
 //!
 //! `cargo bench -p casper-event-sidecar --bench rest` prints a table: for each path the 50th and the 99th percentile
 //! and the longest time at 500 requests/s, counted from the moment a request was due, so that a stall shows in all
-//! that were due meanwhile; and the sidecar's CPU for each of as many requests as four connections can have answered. Meanwhile a mock node sends 100 events/s. It never fails: machines differ.
+//! that were due meanwhile; and the sidecar's CPU for each of as many requests as four connections can have answered.
+//! Meanwhile a mock node sends 100 events/s. It never fails: machines differ.
+//!
 //! `-- --quick` takes 50,000 stored events instead of 500,000 and less time, `-- --events N` takes N, `-- --folder
 //! PATH` says where the database is made, or taken from if an earlier run left one with as many events there, and
 //! `-- --only PATH` measures one path of the table, as it is named there.
@@ -57,11 +59,16 @@ fn main() -> anyhow::Result<()> {
         None => 500_000,
     };
     let own = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let only = value("--only").map(String::as_str);
+    if let Some(only) = only {
+        let names = PATHS.map(|(what, _)| what);
+        ensure!(names.contains(&only), "--only takes one of {}", names.join(", "));
+    }
     let folder = value("--folder").map_or_else(|| own.path().to_owned(), PathBuf::from);
     let seconds = if quick { 2 } else { 10 };
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         fill(&folder, events).await?;
-        measure(&folder, events / PER_BLOCK, seconds, value("--only").map(String::as_str)).await
+        measure(&folder, events / PER_BLOCK, seconds, only).await
     })
 }
 

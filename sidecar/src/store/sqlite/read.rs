@@ -250,7 +250,6 @@ impl Reader {
         connection: &mut SqliteConnection,
         lookup: Lookup,
     ) -> Result<Vec<Entry>, Undecoded> {
-        let one = matches!(lookup, Lookup::Id(_) | Lookup::Identity(_) | Lookup::GreatestBlock);
         let query = match lookup {
             Lookup::Id(id) => query(sql::BY_ID).bind(signed(id)),
             Lookup::Identity(identity) => query(sql::BY_IDENTITY).bind(identity.0.to_vec()),
@@ -264,11 +263,6 @@ impl Reader {
         };
         let failed = |error| Undecoded::Failed(read_error(0, error));
         let names = self.names();
-        if one {
-            // Not waiting for the connection to say that there are no more saves waking this thread again.
-            let row = query.fetch_optional(connection).await.map_err(failed)?;
-            return row.iter().map(|row| decode(row, &names)).collect();
-        }
         let mut rows = query.fetch(connection);
         let mut entries = Vec::new();
         while let Some(row) = rows.try_next().await.map_err(failed)? {
